@@ -1,0 +1,45 @@
+//! Records of what a guest was refused.
+
+use serde::{Deserialize, Serialize};
+
+/// Something a guest tried that no grant allows.
+///
+/// The guest got the WASI error that fits; the user gets one line for each distinct refusal.
+/// All text in it is the guest's: it is escaped where it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Refusal {
+    /// A change in a directory that was granted read-only.
+    ReadOnly {
+        /// What was tried, as a verb: `write`, `create`, `remove`, `rename`, `set times of`.
+        action: String,
+        /// The path as the guest named it, from its root where that is known.
+        path: String,
+    },
+    /// A path that leads out of the granted directories.
+    Escape {
+        /// The path as the guest named it.
+        path: String,
+    },
+    /// A file or directory that is there, but that the caller's own rights do not reach.
+    Permission {
+        /// What was tried, as a verb.
+        action: String,
+        /// The path as the guest named it.
+        path: String,
+    },
+    /// A socket, or a use of one.
+    Socket {
+        /// What was tried: `create a TCP socket`.
+        action: String,
+    },
+    /// A name lookup.
+    Lookup {
+        /// The host name.
+        name: String,
+    },
+    /// An HTTP request.
+    Http {
+        /// `SCHEME://AUTHORITY`, never the path or query.
+        origin: String,
+    },
+}

@@ -1,0 +1,9 @@
+//! Fuzzes the grammar of grants.
+
+#![no_main]
+
+#[path = "../../crates/types/tests/fuzz/checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::grant_grammar(data));
