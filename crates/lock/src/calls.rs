@@ -1,0 +1,239 @@
+//! The system calls that a locked role may make, as data: one line each, with its reason.
+
+use crate::seccomp::PR_SET_MDWE;
+
+/// A role of the program file that handles untrusted bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Runs a guest.
+    Run,
+    /// Compiles a program.
+    Compile,
+    /// Tells what a program is.
+    Inspect,
+}
+
+/// What a call is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Every role.
+    Base,
+    /// Guests with directories.
+    Files,
+}
+
+/// On which condition a call is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Always.
+    Always,
+    /// Never, and the answer is ENOSYS: callers then use an older call.
+    Absent,
+    /// If the low half of an argument, masked, has a value.
+    Masked {
+        /// Which argument, from 0.
+        argument: u8,
+        /// The bits that are looked at.
+        mask: u32,
+        /// What they must be.
+        value: u32,
+    },
+    /// If the low half of an argument is one of these. No values, on argument 0: the role's own
+    /// process number.
+    OneOf {
+        /// Which argument, from 0.
+        argument: u8,
+        /// The values allowed.
+        values: &'static [u32],
+    },
+}
+
+/// One allowed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number on this architecture.
+    pub number: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Whom it serves.
+    pub group: Group,
+    /// On which condition.
+    pub when: When,
+    /// What for.
+    pub reason: &'static str,
+}
+
+/// The calls a role may make; those of [`Group::Files`] only with directories.
+pub fn calls(role: Role) -> impl Iterator<Item = &'static Call> {
+    CALLS
+        .iter()
+        .filter(move |call| role == Role::Run || call.group == Group::Base)
+}
+
+/// The flags with which musl makes a thread: CLONE_VM, FS, FILES, SIGHAND, THREAD, SYSVSEM,
+/// SETTLS, PARENT_SETTID, CHILD_CLEARTID and DETACHED. No process, no namespace.
+const THREAD_FLAGS: u32 = 0x007d_0f00;
+/// O_ACCMODE, O_CREAT, O_TRUNC, O_APPEND and O_PATH, of which a reader needs none.
+const OPEN_CHANGES: u32 = 0o3 | 0o100 | 0o1000 | 0o2000 | 0o10_000_000;
+/// The process itself, see [`When::OneOf`].
+const OWN_PROCESS: When = When::OneOf {
+    argument: 0,
+    values: &[],
+};
+const READ_ONLY_OPEN: When = When::Masked {
+    argument: 2,
+    mask: OPEN_CHANGES,
+    value: 0,
+};
+const NO_EXECUTE: When = When::Masked {
+    argument: 2,
+    mask: 4,
+    value: 0,
+};
+const THREAD_ONLY: When = When::Masked {
+    argument: 0,
+    mask: u32::MAX,
+    value: THREAD_FLAGS,
+};
+/// F_GETFD, F_GETFL, F_SETFL and F_DUPFD_CLOEXEC: no owner, no lease, no seals, no locks.
+const DESCRIPTOR_FLAGS: When = When::OneOf {
+    argument: 1,
+    values: &[1, 3, 4, 1030],
+};
+/// PR_SET_NAME for threads and PR_SET_MDWE for the seal.
+const OWN_NAME_OR_SEAL: When = When::OneOf {
+    argument: 0,
+    values: &[15, PR_SET_MDWE.cast_unsigned()],
+};
+
+const fn row(
+    number: libc::c_long,
+    name: &'static str,
+    group: Group,
+    when: When,
+    reason: &'static str,
+) -> Call {
+    Call {
+        number: number as u32,
+        name,
+        group,
+        when,
+        reason,
+    }
+}
+
+use Group::{Base, Files};
+use When::{Absent, Always};
+
+#[rustfmt::skip]
+const CALLS: &[Call] = &[
+    // Streams and open files.
+    row(libc::SYS_read, "read", Base, Always, "streams, files and the control socket"),
+    row(libc::SYS_readv, "readv", Base, Always, "streams and files, scattered"),
+    row(libc::SYS_write, "write", Base, Always, "streams, files and the control socket"),
+    row(libc::SYS_writev, "writev", Base, Always, "streams and files, gathered"),
+    row(libc::SYS_pread64, "pread64", Base, Always, "files at a position"),
+    row(libc::SYS_lseek, "lseek", Base, Always, "position of a stream that is a file"),
+    row(libc::SYS_fstat, "fstat", Base, Always, "what a descriptor is"),
+    row(libc::SYS_close, "close", Base, Always, "descriptors"),
+    row(libc::SYS_poll, "poll", Base, Always, "waiting for streams"),
+    row(libc::SYS_ppoll, "ppoll", Base, Always, "waiting for streams and time"),
+    row(libc::SYS_fcntl, "fcntl", Base, DESCRIPTOR_FLAGS, "flags of a descriptor, a copy of it"),
+    row(libc::SYS_openat, "openat", Base, READ_ONLY_OPEN, "the compiled code"),
+    row(libc::SYS_open, "open", Base, When::Masked { argument: 1, mask: OPEN_CHANGES, value: 0 }, "the compiled code, as musl opens it"),
+
+    // Memory.
+    row(libc::SYS_mmap, "mmap", Base, NO_EXECUTE, "memory; never executable"),
+    row(libc::SYS_mprotect, "mprotect", Base, Always, "memory growth; executable only until the seal"),
+    row(libc::SYS_munmap, "munmap", Base, Always, "memory"),
+    row(libc::SYS_mremap, "mremap", Base, Always, "memory that grows"),
+    row(libc::SYS_madvise, "madvise", Base, Always, "memory that is given back"),
+    row(libc::SYS_brk, "brk", Base, Always, "the allocator"),
+
+    // Threads of this process.
+    row(libc::SYS_clone, "clone", Base, THREAD_ONLY, "threads; no process, no namespace"),
+    row(libc::SYS_clone3, "clone3", Base, Absent, "its flags cannot be checked: clone is used"),
+    row(libc::SYS_futex, "futex", Base, Always, "locks and waiting between threads"),
+    row(libc::SYS_set_robust_list, "set_robust_list", Base, Always, "start of a thread"),
+    row(libc::SYS_sched_yield, "sched_yield", Base, Always, "sched_yield of WASI"),
+    row(libc::SYS_sched_getaffinity, "sched_getaffinity", Base, Always, "how many threads compile"),
+    row(libc::SYS_gettid, "gettid", Base, Always, "abort"),
+    row(libc::SYS_getpid, "getpid", Base, Always, "abort"),
+    row(libc::SYS_tkill, "tkill", Base, OWN_PROCESS, "abort"),
+    row(libc::SYS_prctl, "prctl", Base, OWN_NAME_OR_SEAL, "names of threads; the seal on executable memory"),
+    row(libc::SYS_seccomp, "seccomp", Base, When::Masked { argument: 0, mask: u32::MAX, value: 1 }, "a stricter filter, where the kernel lacks the seal"),
+
+    // Signals are how traps arrive.
+    row(libc::SYS_rt_sigaction, "rt_sigaction", Base, Always, "handlers of traps"),
+    row(libc::SYS_rt_sigprocmask, "rt_sigprocmask", Base, Always, "handlers of traps, start of a thread"),
+    row(libc::SYS_rt_sigreturn, "rt_sigreturn", Base, Always, "return from a trap"),
+    row(libc::SYS_sigaltstack, "sigaltstack", Base, Always, "the stack on which a stack overflow is handled"),
+    row(libc::SYS_restart_syscall, "restart_syscall", Base, Always, "a wait that was stopped and continued"),
+
+    // Clocks and randomness.
+    row(libc::SYS_clock_gettime, "clock_gettime", Base, Always, "clocks"),
+    row(libc::SYS_clock_getres, "clock_getres", Base, Always, "clocks"),
+    row(libc::SYS_clock_nanosleep, "clock_nanosleep", Base, Always, "sleep"),
+    row(libc::SYS_nanosleep, "nanosleep", Base, Always, "sleep"),
+    row(libc::SYS_getrandom, "getrandom", Base, Always, "randomness"),
+
+    // The end.
+    row(libc::SYS_exit, "exit", Base, Always, "end of a thread"),
+    row(libc::SYS_exit_group, "exit_group", Base, Always, "end of the process"),
+
+    // Files below the granted directories: the root of the role's own, Landlock and the mounts
+    // decide what they reach.
+    row(libc::SYS_openat, "openat", Files, Always, "files, where openat2 is missing"),
+    row(libc::SYS_openat2, "openat2", Files, Always, "files, kept beneath their directory"),
+    row(libc::SYS_pwrite64, "pwrite64", Files, Always, "files at a position"),
+    row(libc::SYS_preadv, "preadv", Files, Always, "files at a position, scattered"),
+    row(libc::SYS_pwritev, "pwritev", Files, Always, "files at a position, gathered"),
+    row(libc::SYS_pwritev2, "pwritev2", Files, Always, "files that are appended to"),
+    row(libc::SYS_fstatfs, "fstatfs", Files, Always, "whether a refused change met a read-only mount"),
+    row(libc::SYS_newfstatat, "newfstatat", Files, Always, "what a path is"),
+    row(libc::SYS_statx, "statx", Files, Always, "what a path is, with all its times"),
+    row(libc::SYS_getdents64, "getdents64", Files, Always, "directories"),
+    row(libc::SYS_readlinkat, "readlinkat", Files, Always, "symbolic links"),
+    row(libc::SYS_mkdirat, "mkdirat", Files, Always, "path_create_directory"),
+    row(libc::SYS_unlinkat, "unlinkat", Files, Always, "path_unlink_file, path_remove_directory"),
+    row(libc::SYS_renameat, "renameat", Files, Always, "path_rename"),
+    row(libc::SYS_renameat2, "renameat2", Files, Always, "path_rename"),
+    row(libc::SYS_linkat, "linkat", Files, Always, "path_link"),
+    row(libc::SYS_symlinkat, "symlinkat", Files, Always, "path_symlink"),
+    row(libc::SYS_utimensat, "utimensat", Files, Always, "times of a file"),
+    row(libc::SYS_ftruncate, "ftruncate", Files, Always, "fd_filestat_set_size"),
+    row(libc::SYS_fallocate, "fallocate", Files, Always, "fd_allocate"),
+    row(libc::SYS_fadvise64, "fadvise64", Files, Always, "fd_advise"),
+    row(libc::SYS_fsync, "fsync", Files, Always, "fd_sync"),
+    row(libc::SYS_fdatasync, "fdatasync", Files, Always, "fd_datasync"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_stands_once_in_its_group() {
+        let mut seen: Vec<(u32, bool)> = CALLS
+            .iter()
+            .map(|call| (call.number, call.group == Group::Files))
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), CALLS.len());
+    }
+
+    #[test]
+    fn plain_command_needs_at_most_45_calls() {
+        let allowed = CALLS
+            .iter()
+            .filter(|call| call.group == Base && call.when != Absent);
+        assert!(allowed.count() <= 45);
+    }
+
+    #[test]
+    fn no_role_but_run_gets_calls_for_files() {
+        assert!(calls(Role::Compile).all(|call| call.group == Group::Base));
+        assert!(calls(Role::Run).any(|call| call.group == Group::Files));
+    }
+}

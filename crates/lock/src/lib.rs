@@ -1,0 +1,100 @@
+//! How a role of the program file locks itself: after [`lock`] there is no way back.
+//!
+//! ```text
+//!   lock(role, grants)
+//!     limits      no core file, no message queues, a bounded number of descriptors
+//!     landlock    every file right is handled; only the granted trees are allowed,
+//!                 no TCP, no signals or abstract sockets out of the domain
+//!     seccomp     an allow-list of system calls, kept as commented data in `calls`
+//!   load the guest's compiled code
+//!   Lock::seal_code
+//!     from here on no memory becomes executable
+//! ```
+//!
+//! A root of its own, user ids and namespaces need rights that a role must not have; the boundary
+//! makes them before the role starts. What is here needs none.
+
+mod bpf;
+mod calls;
+mod landlock;
+mod limits;
+mod seccomp;
+
+pub use crate::calls::{Call, Group, Role, When, calls};
+
+use lighter_types::bundle::FileRight;
+use lighter_types::runner_protocol::Bounds;
+use std::fmt;
+use std::io;
+
+/// What a role may still do once it is locked.
+#[derive(Clone, Copy, Debug)]
+pub struct Grants<'a> {
+    /// The compiled code's path in the role's own root: it may be read.
+    pub artifact: Option<&'a str>,
+    /// The trees of files that were granted.
+    pub files: &'a [FileRight],
+    /// What the role may use up, where that is bounded here.
+    pub bounds: Option<Bounds>,
+}
+
+/// A locked process.
+#[derive(Debug)]
+pub struct Lock(());
+
+/// A part of the lock that could not be put on.
+#[derive(Debug)]
+pub struct LockError {
+    /// Which part.
+    part: &'static str,
+    source: io::Error,
+}
+
+impl LockError {
+    fn new(part: &'static str, source: impl Into<io::Error>) -> Self {
+        Self {
+            part,
+            source: source.into(),
+        }
+    }
+
+    fn missing(part: &'static str, what: &'static str) -> Self {
+        Self {
+            part,
+            source: io::Error::new(io::ErrorKind::Unsupported, what),
+        }
+    }
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "could not put on {}", self.part)
+    }
+}
+
+impl std::error::Error for LockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Locks this process for good.
+///
+/// # Errors
+/// The part that this system refused; the process must then end, since it may be half locked.
+pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
+    limits::limit(grants.bounds)?;
+    landlock::restrict(grants)?;
+    seccomp::restrict(role, !grants.files.is_empty())?;
+    Ok(Lock(()))
+}
+
+impl Lock {
+    /// Forbids this process all memory that would become executable.
+    ///
+    /// # Errors
+    /// As [`lock`].
+    pub fn seal_code(&self) -> Result<(), LockError> {
+        seccomp::seal_code()
+    }
+}

@@ -1,0 +1,81 @@
+//! Puts the filters on.
+
+use crate::LockError;
+use crate::bpf;
+use crate::calls::{Group, Role, When, calls};
+use libc::{sock_filter, sock_fprog};
+use std::io;
+
+/// `PR_SET_MDWE` and its only flag used here (Linux 6.3, `include/uapi/linux/prctl.h`).
+pub(crate) const PR_SET_MDWE: libc::c_int = 65;
+const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+
+pub(crate) fn restrict(role: Role, has_files: bool) -> Result<(), LockError> {
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    // In a process namespace of its own a role reaches only itself; elsewhere it may signal the
+    // one thread whose number it shares.
+    let is_alone = process == 1;
+    let mut rules: Vec<bpf::Rule> = calls(role)
+        .filter(|call| has_files || call.group != Group::Files)
+        .map(|call| {
+            let when = match call.when {
+                When::OneOf {
+                    argument: 0,
+                    values: [],
+                } if is_alone => When::Always,
+                When::OneOf {
+                    argument: 0,
+                    values: [],
+                } => When::Masked {
+                    argument: 0,
+                    mask: u32::MAX,
+                    value: process.cast_unsigned(),
+                },
+                when => when,
+            };
+            (call.number, when)
+        })
+        .collect();
+    // Directories widen a call that every role has: of two rules for a number the later one, which
+    // is the one for files, counts.
+    rules.reverse();
+    rules.sort_by_key(|rule| rule.0);
+    rules.dedup_by_key(|rule| rule.0);
+    install(&mut bpf::program(&rules))
+}
+
+/// Asks the kernel to refuse all gain of executable memory; a kernel before 6.3 gets a second
+/// filter in its place.
+pub(crate) fn seal_code() -> Result<(), LockError> {
+    // SAFETY: this prctl takes numbers only and changes nothing but a flag of this process.
+    #[expect(unsafe_code, reason = "rustix has no call for it")]
+    let result = unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) };
+    if result == 0 {
+        return Ok(());
+    }
+    install(&mut bpf::no_new_code())
+}
+
+fn install(program: &mut [sock_filter]) -> Result<(), LockError> {
+    let failed = |error| LockError::new("the system call filter", error);
+    let length = u16::try_from(program.len()).map_err(|error| failed(io::Error::other(error)))?;
+    let program = sock_fprog {
+        len: length,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: `program` points to `len` instructions that live until the call returns; the kernel
+    // copies and checks them.
+    #[expect(unsafe_code, reason = "rustix has no call for it")]
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const program,
+        )
+    };
+    if result != 0 {
+        return Err(failed(io::Error::last_os_error()));
+    }
+    Ok(())
+}
