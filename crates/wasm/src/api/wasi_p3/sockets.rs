@@ -1,0 +1,68 @@
+//! The ways of WASI 0.3 to a socket or a name: all are denied and reported.
+//!
+//! What is replaced here is all that has to change when a container can be granted the network;
+//! the methods of sockets are reached through these functions only.
+
+use crate::component::{ComponentLinker, ComponentState as State};
+use lighter_types::refusal::Refusal;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, HasData, Resource};
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
+use wasmtime_wasi::p3::bindings::sockets::types::{
+    self, ErrorCode, IpAddress, IpAddressFamily, TcpSocket, UdpSocket,
+};
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+
+/// The interface of sockets and the version provided.
+pub(super) const TYPES: &str = "wasi:sockets/types@0.3.0";
+
+type Created<Socket> = wasmtime::Result<(Result<Resource<Socket>, ErrorCode>,)>;
+
+/// Adds `wasi:sockets/types`.
+pub(super) fn link_types(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[static]tcp-socket.create",
+        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Created<TcpSocket> {
+            Ok((deny(store.data(), "create a TCP socket"),))
+        },
+    )?;
+    types.func_wrap(
+        "[static]udp-socket.create",
+        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Created<UdpSocket> {
+            Ok((deny(store.data(), "create a UDP socket"),))
+        },
+    )
+}
+
+/// Adds `wasi:sockets/ip-name-lookup`.
+pub(super) fn link_ip_name_lookup(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    ip_name_lookup::add_to_linker::<_, Denied>(linker, |state| View(state))
+}
+
+fn deny<T>(state: &State, action: &str) -> Result<T, ErrorCode> {
+    let action = action.to_owned();
+    state.host.refused(Refusal::Socket { action });
+    Err(ErrorCode::AccessDenied)
+}
+
+struct Denied;
+
+impl HasData for Denied {
+    type Data<'a> = View<'a>;
+}
+
+struct View<'a>(&'a mut State);
+
+impl ip_name_lookup::Host for View<'_> {}
+
+impl<T> ip_name_lookup::HostWithStore<T> for Denied {
+    async fn resolve_addresses(
+        store: &Accessor<T, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<IpAddress>, ip_name_lookup::ErrorCode>> {
+        store.with(|mut access| access.get().0.host.refused(Refusal::Lookup { name }));
+        Ok(Err(ip_name_lookup::ErrorCode::AccessDenied))
+    }
+}

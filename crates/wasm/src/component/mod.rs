@@ -1,0 +1,120 @@
+//! Runs components: links what they import, finds the entry, calls it, tells how it ended.
+//!
+//! ```text
+//!   link.rs         imports -> linker, or the list of what is missing
+//!   directories.rs  preopened directories
+//!   entry.rs        exports -> what is called
+//!   call.rs         calls it, and says how it ended
+//!   invoke.rs       arguments and results as text
+//! ```
+//!
+//! One thread and one runtime run everything; a helper thread starts only when a standard stream
+//! would block.
+
+mod call;
+pub(crate) mod catalog;
+mod directories;
+mod entry;
+mod invoke;
+mod link;
+pub(crate) mod refused;
+pub(crate) mod stdio;
+
+use crate::host::Host;
+use lighter_types::bundle::Bundle;
+use lighter_types::runner_protocol::{End, Failure};
+use lighter_types::secret::SecretBytes;
+use std::sync::Arc;
+use wasmtime::component::{Component, ResourceTable};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// What the store of a component holds.
+pub(crate) struct ComponentState {
+    /// What wasmtime-wasi's interfaces answer.
+    pub(crate) wasi: WasiCtx,
+    /// The guest's handles.
+    pub(crate) table: ResourceTable,
+    /// What outgoing HTTP is made of.
+    pub(crate) http: crate::api::http::HttpState,
+    /// The embedding role.
+    pub(crate) host: Arc<dyn Host>,
+    /// What `wasi:config` answers.
+    pub(crate) config: Vec<(String, SecretBytes)>,
+    /// The guest's path of the directory that is also open as `.`.
+    pub(crate) initial_directory: Option<String>,
+}
+
+impl WasiView for ComponentState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// The linker that the component sets fill.
+pub(crate) type ComponentLinker = wasmtime::component::Linker<ComponentState>;
+
+/// The sets a component may import.
+pub(crate) const SETS: &[&dyn crate::api::ApiSet<ComponentLinker>] = &[
+    &crate::api::wasi_p2::WasiP2,
+    &crate::api::wasi_p3::WasiP3,
+    &crate::api::http::Http,
+    &crate::api::config::Config,
+    &crate::api::logging::Logging,
+];
+
+/// Runs a component to its end.
+pub(crate) fn run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> End {
+    try_run(component, bundle, host).unwrap_or_else(End::Failed)
+}
+
+fn try_run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> Result<End, Failure> {
+    let program = link::link(component, &bundle)?;
+    let entry = entry::choose(component, &bundle.entry)?;
+    let has_coredump = bundle.has_coredump;
+    let name = bundle.arguments.first().cloned().unwrap_or_default();
+    let state = state(bundle, host)?;
+    // File operations run on this thread; a wait for a slow standard stream takes a helper.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Failure::Internal {
+            reason: format!("could not make the runtime: {error}"),
+        })?;
+    let run = call::Run {
+        program,
+        entry,
+        dump_name: has_coredump.then_some(name),
+    };
+    let end = runtime.block_on(call::call(run, state));
+    // A helper may wait for a stream for ever; the process ends without it.
+    runtime.shutdown_background();
+    end
+}
+
+fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure> {
+    let terminals = bundle.terminals;
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .args(&bundle.arguments)
+        .envs(&bundle.environment)
+        .stdin(stdio::Input::stdin(terminals.stdin))
+        .stdout(stdio::Output::stdout(terminals.stdout))
+        .stderr(stdio::Output::stderr(terminals.stderr));
+    // Before the directories, which copy the setting.
+    builder.allow_blocking_current_thread(true);
+    directories::open(&mut builder, &bundle)?;
+    if let Some(directory) = &bundle.initial_directory {
+        builder.initial_cwd(directory);
+    }
+    Ok(ComponentState {
+        wasi: builder.build(),
+        table: ResourceTable::new(),
+        http: crate::api::http::HttpState::new(Arc::clone(&host)),
+        host,
+        config: bundle.config,
+        initial_directory: bundle.initial_directory,
+    })
+}

@@ -1,0 +1,24 @@
+//! The only crate that knows wasmtime: it inspects, compiles, links and runs programs.
+//!
+//! Reading order: [`engine`](crate::engine) holds the one configuration that compiling and
+//! running share; [`inspect`] tells what a program is and whether it can run; [`compile`] makes
+//! native code of it; [`load`] maps that code and [`Loaded::run`] runs it. What a guest may
+//! import lives in `api`, one folder per API set.
+//!
+//! All of it runs in a locked role: the bytes are a stranger's.
+
+mod api;
+mod compile;
+mod component;
+mod core;
+mod engine;
+mod host;
+mod inspect;
+mod load;
+mod trap;
+
+pub use crate::compile::compile;
+pub use crate::engine::{BUILD_ID, ENGINE_VERSION};
+pub use crate::host::Host;
+pub use crate::inspect::inspect;
+pub use crate::load::{Loaded, load};
