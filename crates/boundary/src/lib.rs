@@ -1,0 +1,176 @@
+//! The second layer, seen from the trusted side: it starts the processes that handle untrusted
+//! bytes, each inside a boundary, and ends them.
+//!
+//! A [`Boundary`] turns a [`Spec`] into a [`Workload`]: a running role of the program file that
+//! holds the descriptors of the specification and nothing else. The workload then locks itself
+//! (`lighter-lock`); what needs rights that it must not have is done here, before it starts.
+//!
+//! ```text
+//!   let workload = boundary.start(&spec)?;      // inside its boundary, waiting for its order
+//!   poll([workload.exit_event(), ...]);          // readable once it has ended
+//!   let exit = workload.wait()?;                 // reaps it; `kill` before, to end it
+//! ```
+//!
+//! An implementation promises: the workload dies with this process; it inherits no descriptor but
+//! those listed, no environment, no terminal; nothing of it is left after `wait`.
+
+pub mod process;
+pub mod sys;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::PathBuf;
+
+/// What a workload starts with.
+pub struct Spec<'a> {
+    /// Descriptors it inherits, and the numbers it finds them at.
+    pub descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
+    /// The files it sees.
+    pub root: Root<'a>,
+    /// The user and group that own what it writes: by default the caller.
+    pub owner: Option<Ids>,
+}
+
+/// A user id and a group id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The user id.
+    pub user: u32,
+    /// The group id.
+    pub group: u32,
+}
+
+/// The files that a workload sees.
+pub enum Root<'a> {
+    /// One directory that holds nothing but what the workload reads.
+    Directory(BorrowedFd<'a>),
+    /// A tree of its own.
+    Tree {
+        /// The directory that holds the compiled code.
+        code: PathBuf,
+        /// The mounts, in any order.
+        mounts: Vec<Mount>,
+        /// An empty directory of the caller's, where the tree is put together; nothing is
+        /// written into it.
+        scratch: PathBuf,
+    },
+}
+
+/// Something mounted into a workload's tree.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Where the guest sees it: absolute, without `.` and `..`.
+    pub target: String,
+    /// What is there.
+    pub content: Content,
+}
+
+/// What a mount shows.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A file or directory of the host, with all that is mounted below it.
+    Bind {
+        /// Its absolute path.
+        source: PathBuf,
+        /// Device and inode, as they were when it was checked.
+        identity: (u64, u64),
+        /// Whether it is a directory.
+        is_directory: bool,
+        /// Whether nothing in it can be changed.
+        is_read_only: bool,
+    },
+    /// An empty file system in memory.
+    Memory {
+        /// Its size in bytes; the kernel's default, half of the memory, without one.
+        size_bytes: Option<u64>,
+        /// Its root's permission bits.
+        mode: u32,
+    },
+    /// A read-only file with this content.
+    File(Vec<u8>),
+}
+
+/// Where a workload finds what the specification gave it, as paths in its own root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The directory that holds the compiled code.
+    pub code: &'static str,
+    /// The guest's `/`, where the root is a tree.
+    pub guest: &'static str,
+}
+
+/// Starts workloads inside one kind of boundary.
+pub trait Boundary {
+    /// Starts a role of the program file.
+    ///
+    /// # Errors
+    /// What could not be made, on what, and why; then nothing is left of the attempt.
+    fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError>;
+}
+
+/// A role of the program file inside its boundary.
+pub trait Workload {
+    /// Where it finds its files.
+    fn layout(&self) -> Layout;
+
+    /// A descriptor that becomes readable when the workload has ended.
+    fn exit_event(&self) -> BorrowedFd<'_>;
+
+    /// Ends it at once. Ending what has ended is no error.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn kill(&self) -> io::Result<()>;
+
+    /// Stops it, or lets it go on.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn set_stopped(&self, is_stopped: bool) -> io::Result<()>;
+
+    /// Waits until it has ended and reaps it.
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    fn wait(&mut self) -> io::Result<Exit>;
+}
+
+/// How a workload's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Why a workload did not start.
+#[derive(Debug)]
+pub struct StartError {
+    /// What was being done, with the path.
+    pub(crate) action: String,
+    /// What the user can do about it.
+    pub(crate) hint: Option<String>,
+    pub(crate) source: io::Error,
+}
+
+impl StartError {
+    /// What the user can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "could not {}", self.action)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}

@@ -1,0 +1,269 @@
+//! The boundary of Linux: a process with its own root, user id and process namespace, that locks
+//! itself.
+//!
+//! ```text
+//!                    the caller is root             the caller is an ordinary user
+//!   user id          one of its own, owns nothing   the caller's
+//!   rights           dropped with the id            a user namespace's, gone with exec
+//!   root, no mounts  chroot into the directory      the same
+//!   root, mounts     a tmpfs, pivot_root            the same
+//!   owner of files   idmapped mounts                the caller, of itself
+//! ```
+
+pub mod features;
+mod owner_map;
+mod plan;
+
+use crate::sys::clone::{Step, StepError, spawn};
+use crate::{Boundary, Exit, Ids, Layout, Root, Spec, StartError, Workload};
+use owner_map::OwnerMap;
+use plan::Plan;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Where a workload finds its files, by the kind of its root.
+const DIRECTORY_LAYOUT: Layout = Layout {
+    code: "",
+    guest: "",
+};
+const TREE_LAYOUT: Layout = Layout {
+    code: "/code",
+    guest: "/guest",
+};
+
+/// The first of the user ids that runners get, above all that systems hand out
+/// (systemd's "Users, Groups, UIDs and GIDs": up to 1879048191 for containers).
+const FIRST_RUNNER_ID: u32 = 1_879_048_192;
+
+/// The boundary that every system has.
+#[derive(Debug)]
+pub struct ProcessBoundary {
+    program: OwnedFd,
+    caller: Ids,
+}
+
+impl ProcessBoundary {
+    /// Opens the program file that the roles are run from: this process's own.
+    ///
+    /// # Errors
+    /// `/proc` is not mounted, or the program file may not be opened.
+    pub fn open() -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let program = rustix::fs::open("/proc/self/exe", flags, Mode::empty())?;
+        // Out of the way of the numbers that a runner finds its descriptors at.
+        let program = rustix::io::fcntl_dupfd_cloexec(program, plan::ABOVE_PLACES)?;
+        let caller = Ids {
+            user: rustix::process::geteuid().as_raw(),
+            group: rustix::process::getegid().as_raw(),
+        };
+        Ok(Self { program, caller })
+    }
+
+    /// The ids a workload runs as: the caller's; for root, ids that own nothing, or those given.
+    fn ids(&self) -> Ids {
+        if self.caller.user != 0 {
+            return self.caller;
+        }
+        // A keeper's process number is its alone while it lives, so its runner's id is too.
+        let keeper = rustix::process::getpid().as_raw_nonzero().get();
+        let id = FIRST_RUNNER_ID + keeper.unsigned_abs();
+        Ids {
+            user: id,
+            group: id,
+        }
+    }
+}
+
+impl Boundary for ProcessBoundary {
+    fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
+        let is_root = self.caller.user == 0;
+        let ids = self.ids();
+        check_owner(spec, self.caller)?;
+        let owner_map = match &spec.root {
+            Root::Tree { mounts, .. } if is_root && mounts.iter().any(plan::is_bind) => {
+                let owner = spec.owner.unwrap_or(self.caller);
+                Some(OwnerMap::make(owner, ids)?)
+            }
+            _ => None,
+        };
+        let mut plan = Plan::new(is_root, ids);
+        match &spec.root {
+            Root::Directory(directory) => plan.enter_directory(*directory),
+            Root::Tree {
+                code,
+                mounts,
+                scratch,
+            } => {
+                plan.build_tree(code, mounts, scratch, owner_map.as_ref())?;
+            }
+        }
+        plan.finish(&spec.descriptors);
+        let arguments: [&CStr; 2] = [c"lighter", c"runner"];
+        let child = spawn(plan.flags, &plan.steps, self.program.as_fd(), &arguments)
+            .map_err(|error| start_error(&plan.steps, error, is_root))?;
+        let pid = Pid::from_raw(child.pid).ok_or_else(|| StartError {
+            action: "start a runner".to_owned(),
+            hint: None,
+            source: io::Error::other("the kernel gave no process number"),
+        })?;
+        let pidfd =
+            rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|error| StartError {
+                action: "watch a runner".to_owned(),
+                hint: None,
+                source: error.into(),
+            })?;
+        let layout = match spec.root {
+            Root::Directory(_) => DIRECTORY_LAYOUT,
+            Root::Tree { .. } => TREE_LAYOUT,
+        };
+        Ok(Box::new(ProcessWorkload {
+            pidfd,
+            layout,
+            is_reaped: false,
+        }))
+    }
+}
+
+/// `--user` changes who owns what a guest writes; only root can give files away.
+fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
+    match spec.owner {
+        Some(owner) if caller.user != 0 && owner != caller => Err(StartError {
+            action: format!("run as {}:{}", owner.user, owner.group),
+            hint: Some(format!(
+                "only root can run a program as another user; leave --user out, or give {}:{}",
+                caller.user, caller.group
+            )),
+            source: io::Error::from_raw_os_error(libc::EPERM),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Words for a step that failed.
+fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
+    let shown = |path: &CString| path.to_string_lossy().into_owned();
+    let mut hint = None;
+    let action = match steps.get(error.step) {
+        // Nothing was done yet: the kernel refused the process or its namespaces.
+        _ if error.step == 0 && is_namespace_refusal(&error.source) => {
+            hint = Some(
+                "this system does not let ordinary users make user namespaces: look at sysctl \
+                 user.max_user_namespaces and kernel.unprivileged_userns_clone, or run as root"
+                    .to_owned(),
+            );
+            "make a user namespace".to_owned()
+        }
+        Some(Step::Bind(bind)) => {
+            if bind.owner_map.is_some() && error.source.raw_os_error() == Some(libc::EINVAL) {
+                hint = Some(
+                    "the file system has no idmapped mounts, so what the program writes could not be \
+                     given to you: mount it :ro, or name its owner with --user UID:GID"
+                        .to_owned(),
+                );
+            }
+            if error.source.raw_os_error() == Some(libc::ESTALE) {
+                hint = Some("it was replaced while the program was starting: try again".to_owned());
+            }
+            let target = shown(&bind.target);
+            let target = target.strip_prefix("guest").unwrap_or(&target);
+            format!("mount {} on {target}", shown(&bind.source))
+        }
+        Some(Step::MakeDirectory(path, _) | Step::MakeFile(path, _)) => {
+            let path = shown(path);
+            format!(
+                "make the mount point {}",
+                path.strip_prefix("guest").unwrap_or(&path)
+            )
+        }
+        Some(Step::MountTmpfs(path, options)) => {
+            format!("mount a tmpfs on {} with {}", shown(path), shown(options))
+        }
+        Some(Step::BecomeUser(user, _)) => format!("take the user id {user} for the runner"),
+        Some(step) => format!("prepare the runner ({step:?})"),
+        None => "start the runner's program file".to_owned(),
+    };
+    if hint.is_none() && is_root && error.source.raw_os_error() == Some(libc::EPERM) {
+        hint = Some(
+            "root here lacks the right to do this, as in a container without privileges".to_owned(),
+        );
+    }
+    StartError {
+        action,
+        hint,
+        source: error.source,
+    }
+}
+
+fn is_namespace_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPERM | libc::ENOSPC | libc::EUSERS | libc::EINVAL)
+    )
+}
+
+#[derive(Debug)]
+struct ProcessWorkload {
+    pidfd: OwnedFd,
+    layout: Layout,
+    is_reaped: bool,
+}
+
+impl ProcessWorkload {
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Workload for ProcessWorkload {
+    fn layout(&self) -> Layout {
+        self.layout.clone()
+    }
+
+    fn exit_event(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    fn set_stopped(&self, is_stopped: bool) -> io::Result<()> {
+        self.signal(if is_stopped {
+            Signal::STOP
+        } else {
+            Signal::CONT
+        })
+    }
+
+    fn wait(&mut self) -> io::Result<Exit> {
+        let status = loop {
+            match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
+            {
+                Ok(status) => break status,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.is_reaped = true;
+        let status = status.ok_or_else(|| io::Error::other("the kernel told no exit status"))?;
+        Ok(match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
+        })
+    }
+}
+
+impl Drop for ProcessWorkload {
+    fn drop(&mut self) {
+        if !self.is_reaped && self.kill().is_ok() {
+            // The process is ours and dying; there is nobody left to tell.
+            let _ = self.wait();
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The steps that lead from the keeper's surroundings to the runner's.
+
+use super::OwnerMap;
+use crate::sys::clone::{Bind, Step};
+use crate::{Content, Ids, Mount, StartError};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Namespaces to make and steps to take in them.
+pub(crate) struct Plan {
+    pub(crate) flags: libc::c_int,
+    pub(crate) steps: Vec<Step>,
+    is_root: bool,
+    ids: Ids,
+}
+
+/// Descriptors are first moved above this number, so that none is overwritten while they are put
+/// in their places.
+const PLACES: RawFd = 16;
+
+/// No descriptor is moved to this number or one above it.
+pub(crate) const ABOVE_PLACES: RawFd = 32;
+
+pub(crate) fn is_bind(mount: &Mount) -> bool {
+    matches!(mount.content, Content::Bind { .. })
+}
+
+impl Plan {
+    pub(crate) fn new(is_root: bool, ids: Ids) -> Self {
+        // A process namespace of its own: the runner can name no process but itself.
+        let flags = libc::CLONE_NEWPID | if is_root { 0 } else { libc::CLONE_NEWUSER };
+        Self {
+            flags,
+            steps: Vec::with_capacity(24),
+            is_root,
+            ids,
+        }
+    }
+
+    /// The root is a directory that is there already: nothing is mounted.
+    pub(crate) fn enter_directory(&mut self, directory: BorrowedFd<'_>) {
+        self.steps
+            .push(Step::ChangeToOpenDirectory(directory.as_raw_fd()));
+        self.steps.push(Step::ChangeRoot);
+    }
+
+    /// The root is a tmpfs in a mount namespace of its own:
+    ///
+    /// ```text
+    ///   /        tmpfs, read-only once it is complete
+    ///   /code    the directory of compiled code, read-only
+    ///   /guest   the guest's `/`: mount points, and what is mounted on them
+    /// ```
+    pub(crate) fn build_tree(
+        &mut self,
+        code: &Path,
+        mounts: &[Mount],
+        scratch: &Path,
+        owner_map: Option<&OwnerMap>,
+    ) -> Result<(), StartError> {
+        self.flags |= libc::CLONE_NEWNS;
+        if !self.is_root {
+            self.map_own_ids();
+        }
+        self.steps.push(Step::MakeMountsPrivate);
+        let scratch = path_string(scratch)?;
+        self.steps.push(Step::MountTmpfs(
+            scratch.clone(),
+            c"mode=755,size=16m,nr_inodes=4096".into(),
+        ));
+        self.steps.push(Step::ChangeDirectory(scratch));
+        self.steps.push(Step::MakeDirectory(c"code".into(), 0o755));
+        self.steps.push(Step::MakeDirectory(c"guest".into(), 0o755));
+        self.steps.push(Step::Bind(Box::new(Bind {
+            source: path_string(code)?,
+            target: c"code".into(),
+            identity: None,
+            is_read_only: true,
+            is_executable: true,
+            owner_map: None,
+        })));
+        // A mount on `/data` must come before one on `/data/cache`.
+        let mut mounts: Vec<&Mount> = mounts.iter().collect();
+        mounts.sort_by_key(|mount| {
+            mount
+                .target
+                .split('/')
+                .filter(|part| !part.is_empty())
+                .count()
+        });
+        for mount in mounts {
+            self.mount(mount, owner_map)?;
+        }
+        self.steps.push(Step::MakeReadOnly(c".".into()));
+        self.steps.push(Step::PivotRoot);
+        Ok(())
+    }
+
+    /// In a user namespace the caller stays who it is; others are nobody.
+    fn map_own_ids(&mut self) {
+        let Ids { user, group } = self.ids;
+        let map = |id: u32| format!("{id} {id} 1\n").into_bytes();
+        self.steps.push(Step::WriteProc(
+            c"/proc/self/setgroups".into(),
+            b"deny".to_vec(),
+        ));
+        self.steps
+            .push(Step::WriteProc(c"/proc/self/uid_map".into(), map(user)));
+        self.steps
+            .push(Step::WriteProc(c"/proc/self/gid_map".into(), map(group)));
+    }
+
+    fn mount(&mut self, mount: &Mount, owner_map: Option<&OwnerMap>) -> Result<(), StartError> {
+        let target = mount.target.trim_end_matches('/');
+        let inside = string(format!("guest{target}"))?;
+        let (parents, _) = target.rsplit_once('/').unwrap_or(("", ""));
+        self.make_directories(parents)?;
+        match &mount.content {
+            Content::Bind {
+                source,
+                identity,
+                is_directory,
+                is_read_only,
+            } => {
+                self.steps.push(if *is_directory {
+                    Step::MakeDirectory(inside.clone(), 0o755)
+                } else {
+                    Step::MakeFile(inside.clone(), Vec::new())
+                });
+                self.steps.push(Step::Bind(Box::new(Bind {
+                    source: path_string(source)?,
+                    target: inside,
+                    identity: Some(*identity),
+                    is_read_only: *is_read_only,
+                    is_executable: false,
+                    owner_map: owner_map.map(OwnerMap::as_raw_fd),
+                })));
+            }
+            Content::Memory { size_bytes, mode } => {
+                self.steps.push(Step::MakeDirectory(inside.clone(), 0o755));
+                let Ids { user, group } = self.ids;
+                let mut options = format!("mode={mode:o},uid={user},gid={group}");
+                if let Some(size) = size_bytes {
+                    options.push_str(&format!(",size={size}"));
+                }
+                self.steps.push(Step::MountTmpfs(inside, string(options)?));
+            }
+            Content::File(content) => self.steps.push(Step::MakeFile(inside, content.clone())),
+        }
+        Ok(())
+    }
+
+    fn make_directories(&mut self, path: &str) -> Result<(), StartError> {
+        let mut inside = String::from("guest");
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            inside.push('/');
+            inside.push_str(part);
+            self.steps
+                .push(Step::MakeDirectory(string(inside.clone())?, 0o755));
+        }
+        Ok(())
+    }
+
+    /// What every runner goes through last.
+    pub(crate) fn finish(&mut self, descriptors: &[(BorrowedFd<'_>, RawFd)]) {
+        if self.is_root {
+            self.steps
+                .push(Step::BecomeUser(self.ids.user, self.ids.group));
+        }
+        self.steps.push(Step::NewSession);
+        self.steps.push(Step::DieWithParent);
+        self.steps.push(Step::ClearSignalMask);
+        let is_in_the_way = |fd: RawFd, place: RawFd| {
+            fd != place && descriptors.iter().any(|(_, other)| *other == fd)
+        };
+        let mut spare = PLACES;
+        let mut moved = Vec::with_capacity(descriptors.len());
+        for (fd, place) in descriptors {
+            let fd = fd.as_raw_fd();
+            if is_in_the_way(fd, *place) {
+                while descriptors
+                    .iter()
+                    .any(|(taken, _)| taken.as_raw_fd() == spare)
+                {
+                    spare += 1;
+                }
+                self.steps.push(Step::PlaceDescriptor(fd, spare));
+                moved.push((spare, *place));
+                spare += 1;
+            } else {
+                moved.push((fd, *place));
+            }
+        }
+        self.steps.extend(
+            moved
+                .into_iter()
+                .map(|(fd, place)| Step::PlaceDescriptor(fd, place)),
+        );
+    }
+}
+
+fn path_string(path: &Path) -> Result<CString, StartError> {
+    string(path.as_os_str().as_bytes())
+}
+
+fn string(text: impl Into<Vec<u8>>) -> Result<CString, StartError> {
+    CString::new(text).map_err(|error| StartError {
+        action: "use a path with a NUL byte in it".to_owned(),
+        hint: None,
+        source: io::Error::other(error),
+    })
+}

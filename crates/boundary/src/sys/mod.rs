@@ -1,0 +1,4 @@
+//! System calls that no well-kept crate offers as they are needed here. Each function makes one.
+
+pub mod clone;
+pub mod signal;
