@@ -1,0 +1,96 @@
+//! Work on a program in a locked role: compiling it, telling what it is.
+
+use crate::relay::Relay;
+use crate::session::{Event, Failed, Session};
+use crate::{Observer, Outcome};
+use lighter_boundary::sys::signal::SignalEvents;
+use lighter_boundary::{Boundary, Exit, Root};
+use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, ToRunner};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// How often an observer hears that the work goes on.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a role works on.
+pub struct RoleRequest<'a> {
+    /// The program's bytes, sealed.
+    pub program: BorrowedFd<'a>,
+    /// Where the compile role writes what it made.
+    pub artifact: Option<BorrowedFd<'a>>,
+    /// An empty directory: all that the role sees of the file system.
+    pub empty_directory: BorrowedFd<'a>,
+    /// The order.
+    pub order: ToRunner,
+    /// How long the work may take.
+    pub time_limit: Duration,
+}
+
+/// Plays a role to its end: the last message, or how it ended without one.
+///
+/// # Errors
+/// The role did not start, or the keeper failed.
+pub fn play_role(
+    boundary: &dyn Boundary,
+    request: RoleRequest<'_>,
+    signals: &SignalEvents,
+    observer: &mut dyn Observer,
+) -> Result<Result<FromRunner, Outcome>, Failed> {
+    let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = vec![(request.program, PROGRAM_FD)];
+    descriptors.extend(request.artifact.map(|artifact| (artifact, ARTIFACT_FD)));
+    let mut session = Session::start(
+        boundary,
+        Root::Directory(request.empty_directory),
+        None,
+        descriptors,
+    )?;
+    session.order(&request.order)?;
+    let start = Instant::now();
+    let mut relay = Relay::default();
+    let mut last = None;
+    loop {
+        let next_report = Instant::now() + PROGRESS_INTERVAL;
+        match session.next(signals, &mut relay, Some(next_report))? {
+            Event::Message(FromRunner::Ended(End::Failed(failure))) => {
+                return Ok(Err(Outcome::Failed(failure)));
+            }
+            Event::Message(message) => last = Some(message),
+            Event::Misbehaved(reason) => return Ok(Err(Outcome::Misbehaved { reason })),
+            Event::Signal(
+                signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT),
+            ) => {
+                return Ok(Err(Outcome::Interrupted(signal)));
+            }
+            Event::Signal(libc::SIGTSTP) => stop(&session),
+            Event::Signal(_) => {}
+            Event::Deadline if start.elapsed() >= request.time_limit => {
+                return Ok(Err(Outcome::TimedOut));
+            }
+            Event::Deadline => observer.waiting(start.elapsed()),
+            Event::Ended(Exit::Code(0)) => {
+                return Ok(last.ok_or_else(|| Outcome::Misbehaved {
+                    reason: "it ended without a word".to_owned(),
+                }));
+            }
+            Event::Ended(exit) => return Ok(Err(ended_early(exit))),
+        }
+    }
+}
+
+/// Ctrl-Z stops the runner with the keeper, and both go on together.
+pub(crate) fn stop(session: &Session) {
+    session.set_stopped(true);
+    // Our own process can always be signalled.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+    session.set_stopped(false);
+}
+
+/// How a run ended whose runner said nothing of it.
+pub(crate) fn ended_early(exit: Exit) -> Outcome {
+    match exit {
+        Exit::Signal(signal) => Outcome::Killed(signal),
+        Exit::Code(code) => Outcome::Misbehaved {
+            reason: format!("it ended with code {code} and without a word"),
+        },
+    }
+}

@@ -1,0 +1,253 @@
+//! A run in the foreground: the caller's streams, the caller's signals, one guest.
+
+use crate::relay::Relay;
+use crate::role::{ended_early, stop};
+use crate::session::{Event, Failed, Session, keeper_failed};
+use crate::{Observer, Outcome};
+use lighter_boundary::sys::signal::SignalEvents;
+use lighter_boundary::{Boundary, Ids, Layout, Root};
+use lighter_types::bundle::{Bundle, Terminals};
+use lighter_types::refusal::Refusal;
+use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, ToRunner};
+use rustix::fs::FileType;
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// The most distinct refusals that are told one by one.
+const TOLD_REFUSALS: usize = 32;
+
+/// How long a runner that said its last word may take to end.
+const LAST_WORD_TIME: Duration = Duration::from_secs(2);
+
+/// What a guest's standard streams are to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// What the caller's are: a terminal exactly if the caller's is one.
+    Caller,
+    /// All three one terminal (`-t`), whatever the caller's are.
+    Terminal,
+}
+
+/// A run.
+pub struct RunRequest<'a> {
+    /// The files that the runner sees.
+    pub root: Root<'a>,
+    /// Who owns what it writes.
+    pub owner: Option<Ids>,
+    /// The streams.
+    pub streams: Streams,
+    /// Where a core dump goes.
+    pub coredump: Option<BorrowedFd<'a>>,
+    /// How long the guest may run, from its start.
+    pub time_limit: Option<Duration>,
+}
+
+/// Runs a guest to its end. `bundle` makes the runner's order, once it is known where the runner
+/// finds its files and which streams are terminals.
+///
+/// # Errors
+/// The runner did not start, or the keeper failed; then nothing is left of the run.
+pub fn run(
+    boundary: &dyn Boundary,
+    request: RunRequest<'_>,
+    bundle: impl FnOnce(&Layout, Terminals) -> Bundle,
+    signals: &SignalEvents,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, Failed> {
+    let mut relay = Relay::default();
+    let wiring = Wiring::make(request.streams, &mut relay)?;
+    let mut descriptors = wiring.descriptors();
+    descriptors.extend(request.coredump.map(|file| (file, COREDUMP_FD)));
+    let mut session = Session::start(boundary, request.root, request.owner, descriptors)?;
+    let order = ToRunner::Run(Box::new(bundle(&session.layout(), wiring.terminals)));
+    // The runner's ends of the pipes are the runner's alone, so that their end is seen.
+    drop(wiring);
+    session.order(&order)?;
+    drop(order);
+    Run {
+        observer,
+        refusals: BTreeSet::new(),
+        time_limit: request.time_limit,
+        last: None,
+        deadline: None,
+    }
+    .attend(&mut session, signals, &mut relay)
+}
+
+/// The keeper's memory of a run that goes on.
+struct Run<'a> {
+    observer: &'a mut dyn Observer,
+    refusals: BTreeSet<Refusal>,
+    time_limit: Option<Duration>,
+    last: Option<Outcome>,
+    deadline: Option<Instant>,
+}
+
+impl Run<'_> {
+    fn attend(
+        mut self,
+        session: &mut Session,
+        signals: &SignalEvents,
+        relay: &mut Relay,
+    ) -> Result<Outcome, Failed> {
+        loop {
+            match session.next(signals, relay, self.deadline)? {
+                Event::Message(message) => self.hear(message),
+                Event::Misbehaved(reason) => {
+                    session.kill();
+                    return Ok(Outcome::Misbehaved { reason });
+                }
+                Event::Signal(
+                    signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT),
+                ) => {
+                    session.kill();
+                    relay.drain();
+                    return Ok(Outcome::Interrupted(signal));
+                }
+                Event::Signal(libc::SIGTSTP) => stop(session),
+                Event::Signal(_) => {}
+                Event::Deadline => {
+                    session.kill();
+                    relay.drain();
+                    return Ok(self.last.unwrap_or(Outcome::TimedOut));
+                }
+                Event::Ended(exit) => return Ok(self.last.unwrap_or_else(|| ended_early(exit))),
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromRunner) {
+        if self.last.is_some() {
+            return;
+        }
+        match message {
+            FromRunner::Loaded => {
+                self.observer.loaded();
+                self.deadline = self.time_limit.map(|limit| Instant::now() + limit);
+            }
+            FromRunner::Refused(refusal) => self.hear_refusal(refusal),
+            FromRunner::Ended(end) => {
+                self.last = Some(match end {
+                    End::Exited(code) => Outcome::Exited(code),
+                    End::Trapped { report } => Outcome::Trapped { report },
+                    End::Failed(failure) => Outcome::Failed(failure),
+                });
+                self.deadline = Some(Instant::now() + LAST_WORD_TIME);
+            }
+            FromRunner::Compiled { .. } | FromRunner::Inspected(_) => {
+                self.last = Some(Outcome::Misbehaved {
+                    reason: "it answered what it was not asked".to_owned(),
+                });
+                self.deadline = Some(Instant::now());
+            }
+        }
+    }
+
+    fn hear_refusal(&mut self, refusal: Refusal) {
+        if self.refusals.len() > TOLD_REFUSALS || self.refusals.contains(&refusal) {
+            return;
+        }
+        if self.refusals.len() == TOLD_REFUSALS {
+            self.observer.refusals_cut();
+        } else {
+            self.observer.refused(&refusal);
+        }
+        self.refusals.insert(refusal);
+    }
+}
+
+/// The runner's standard streams: the caller's own, or pipes where those are terminals.
+struct Wiring {
+    streams: [Option<OwnedFd>; 3],
+    is_merged: bool,
+    terminals: Terminals,
+}
+
+impl Wiring {
+    fn make(streams: Streams, relay: &mut Relay) -> Result<Self, Failed> {
+        let caller = Terminals {
+            stdin: std::io::stdin().is_terminal(),
+            stdout: std::io::stdout().is_terminal(),
+            stderr: std::io::stderr().is_terminal(),
+        };
+        refuse_directories()?;
+        let failed = keeper_failed("make pipes for the runner");
+        let new_pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(&failed);
+        let (terminals, is_merged) = match streams {
+            Streams::Terminal => (
+                Terminals {
+                    stdin: true,
+                    stdout: true,
+                    stderr: true,
+                },
+                true,
+            ),
+            // One terminal behind both: one pipe keeps what is written in order.
+            Streams::Caller => (caller, caller.stdout && caller.stderr),
+        };
+        let mut wiring = Self {
+            streams: [None, None, None],
+            is_merged,
+            terminals,
+        };
+        if caller.stdin {
+            let (theirs, ours) = new_pipe()?;
+            rustix::io::ioctl_fionbio(&ours, true).map_err(&failed)?;
+            relay.relay_input(ours);
+            wiring.streams[0] = Some(theirs);
+        }
+        if terminals.stdout {
+            let (ours, theirs) = new_pipe()?;
+            relay.relay_output(ours, false, !caller.stdout);
+            wiring.streams[1] = Some(theirs);
+        }
+        if terminals.stderr && !is_merged {
+            let (ours, theirs) = new_pipe()?;
+            relay.relay_output(ours, true, !caller.stderr);
+            wiring.streams[2] = Some(theirs);
+        }
+        Ok(wiring)
+    }
+
+    fn descriptors(&self) -> Vec<(BorrowedFd<'_>, RawFd)> {
+        let caller = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        let merged = if self.is_merged {
+            self.streams[1].as_ref()
+        } else {
+            None
+        };
+        let mut descriptors = Vec::with_capacity(8);
+        for (number, (own, caller)) in self.streams.iter().zip(caller).enumerate() {
+            let pipe = if number == 2 {
+                own.as_ref().or(merged)
+            } else {
+                own.as_ref()
+            };
+            let fd = pipe.map_or(caller, |pipe| pipe.as_fd());
+            descriptors.push((fd, RawFd::try_from(number).unwrap_or(RawFd::MAX)));
+        }
+        descriptors
+    }
+}
+
+fn refuse_directories() -> Result<(), Failed> {
+    let named = [
+        (rustix::stdio::stdin(), "standard input"),
+        (rustix::stdio::stdout(), "standard output"),
+        (rustix::stdio::stderr(), "standard error"),
+    ];
+    for (stream, name) in named {
+        let kind = rustix::fs::fstat(stream).map(|status| FileType::from_raw_mode(status.st_mode));
+        if kind == Ok(FileType::Directory) {
+            return Err(Failed::DirectoryAsStream { name });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,295 @@
+//! One runner and the keeper's conversation with it.
+
+use crate::relay::Relay;
+use lighter_boundary::sys::signal::SignalEvents;
+use lighter_boundary::{Boundary, Exit, Layout, Root, Spec, StartError, Workload};
+use lighter_types::runner_protocol::{
+    CONTROL_FD, FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, ToRunner, encode, take_message,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Why the keeper could not do its part.
+#[derive(Debug)]
+pub enum Failed {
+    /// The runner did not start.
+    Start(StartError),
+    /// The keeper's own resources failed.
+    Keeper {
+        /// What it was doing.
+        action: &'static str,
+        /// The kernel's error.
+        source: io::Error,
+    },
+    /// Arguments, environment and secrets together are too long.
+    TooLong,
+    /// One of the caller's standard streams is a directory: a way out of the runner's root.
+    DirectoryAsStream {
+        /// Which one.
+        name: &'static str,
+    },
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(error) => error.fmt(formatter),
+            Self::Keeper { action, .. } => write!(formatter, "could not {action}"),
+            Self::TooLong => write!(
+                formatter,
+                "arguments, environment and secrets are longer than {} MiB together",
+                TO_RUNNER_BYTES >> 20
+            ),
+            Self::DirectoryAsStream { name } => {
+                write!(
+                    formatter,
+                    "{name} is a directory, which no program can read or write"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Start(error) => error.source(),
+            Self::Keeper { source, .. } => Some(source),
+            Self::TooLong | Self::DirectoryAsStream { .. } => None,
+        }
+    }
+}
+
+pub(crate) fn keeper_failed(action: &'static str) -> impl Fn(Errno) -> Failed {
+    move |error| Failed::Keeper {
+        action,
+        source: error.into(),
+    }
+}
+
+/// What happened next.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The runner said something.
+    Message(FromRunner),
+    /// The runner broke the protocol.
+    Misbehaved(String),
+    /// The runner's process has ended, and all it said was heard.
+    Ended(Exit),
+    /// The caller sent a signal.
+    Signal(i32),
+    /// The deadline passed.
+    Deadline,
+}
+
+/// The most messages that are taken in one second; a runner that sends more has to wait.
+const MESSAGES_PER_SECOND: u32 = 1024;
+
+/// A runner that was started, and what of its words was not understood yet.
+pub(crate) struct Session {
+    workload: Box<dyn Workload>,
+    control: OwnedFd,
+    incoming: Vec<u8>,
+    has_hung_up: bool,
+    budget: u32,
+    budget_since: Instant,
+}
+
+impl Session {
+    /// Starts a runner with these descriptors; it waits for its order.
+    pub(crate) fn start<'a>(
+        boundary: &dyn Boundary,
+        root: Root<'a>,
+        owner: Option<lighter_boundary::Ids>,
+        descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
+    ) -> Result<Self, Failed> {
+        let (control, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(keeper_failed("make a socket for the runner"))?;
+        let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = descriptors;
+        descriptors.push((theirs.as_fd(), CONTROL_FD));
+        let spec = Spec {
+            descriptors,
+            root,
+            owner,
+        };
+        let workload = boundary.start(&spec).map_err(Failed::Start)?;
+        Ok(Self {
+            workload,
+            control,
+            incoming: Vec::new(),
+            has_hung_up: false,
+            budget: MESSAGES_PER_SECOND,
+            budget_since: Instant::now(),
+        })
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.workload.layout()
+    }
+
+    /// Gives the runner its order. A runner that died already is found out by its exit.
+    pub(crate) fn order(&mut self, order: &ToRunner) -> Result<(), Failed> {
+        let frame = encode(order, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
+        let mut rest = frame.as_slice();
+        while !rest.is_empty() {
+            match rustix::net::send(&self.control, rest, rustix::net::SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE | Errno::CONNRESET) => break,
+                Err(error) => return Err(keeper_failed("give the runner its order")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        // The process is our child and not reaped, so the only refusal is that it has ended.
+        let _ = self.workload.kill();
+    }
+
+    pub(crate) fn set_stopped(&self, is_stopped: bool) {
+        // As for `kill`.
+        let _ = self.workload.set_stopped(is_stopped);
+    }
+
+    /// Waits for what happens next, relaying streams meanwhile.
+    pub(crate) fn next(
+        &mut self,
+        signals: &SignalEvents,
+        relay: &mut Relay,
+        deadline: Option<Instant>,
+    ) -> Result<Event, Failed> {
+        loop {
+            match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
+                Ok(Some(message)) => return Ok(Event::Message(message)),
+                Ok(None) => {}
+                Err(error) => return Ok(Event::Misbehaved(error.to_string())),
+            }
+            let now = Instant::now();
+            if now.duration_since(self.budget_since) >= Duration::from_secs(1) {
+                (self.budget, self.budget_since) = (MESSAGES_PER_SECOND, now);
+            }
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(Event::Deadline);
+            }
+            if let Some(event) = self.wait(signals, relay, deadline, now)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Polls once.
+    fn wait(
+        &mut self,
+        signals: &SignalEvents,
+        relay: &mut Relay,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<Option<Event>, Failed> {
+        let listens = !self.has_hung_up && self.budget > 0;
+        let control_events = if listens {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
+        let mut wake = deadline.map(|deadline| deadline.duration_since(now));
+        let mut wake_within =
+            |time: Duration| wake = Some(wake.map_or(time, |wake| wake.min(time)));
+        if self.budget == 0 {
+            wake_within(Duration::from_secs(1));
+        }
+        if let Some(time) = relay.pause() {
+            wake_within(time);
+        }
+        let exit = self.workload.exit_event();
+        let mut polled = vec![
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(exit, PollFlags::IN),
+        ];
+        if !self.has_hung_up {
+            polled.push(PollFd::from_borrowed_fd(
+                self.control.as_fd(),
+                control_events,
+            ));
+        }
+        let relayed_from = polled.len();
+        relay.register(&mut polled);
+        let timeout = wake.map(|wake| Timespec {
+            tv_sec: i64::try_from(wake.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wake.subsec_nanos()),
+        });
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(keeper_failed("wait for the runner")(error)),
+        }
+        let ready: Vec<bool> = polled
+            .iter()
+            .map(|polled| !polled.revents().is_empty())
+            .collect();
+        drop(polled);
+        relay.pump(ready.get(relayed_from..).unwrap_or_default());
+        if ready.first() == Some(&true)
+            && let Some(signal) = signals.next().map_err(|source| Failed::Keeper {
+                action: "read a signal",
+                source,
+            })?
+        {
+            return Ok(Some(Event::Signal(signal)));
+        }
+        if listens && ready.get(2) == Some(&true) {
+            self.receive();
+            return Ok(None);
+        }
+        if ready.get(1) == Some(&true) {
+            return self.ended(relay).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Takes what is there of the runner's words, at most what one message may take.
+    fn receive(&mut self) {
+        let mut chunk = [0; 4096];
+        match rustix::net::recv(&self.control, &mut chunk[..], RecvFlags::DONTWAIT) {
+            Ok((0, _)) => self.has_hung_up = true,
+            Ok((received, _)) => {
+                self.budget -= 1;
+                self.incoming
+                    .extend_from_slice(chunk.get(..received).unwrap_or_default());
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.has_hung_up = true,
+        }
+    }
+
+    /// The process has ended: hears what is left of its words, then reaps it.
+    fn ended(&mut self, relay: &mut Relay) -> Result<Event, Failed> {
+        self.budget = self.budget.max(64);
+        if !self.has_hung_up {
+            let before = self.incoming.len();
+            self.receive();
+            if self.incoming.len() > before {
+                match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
+                    Ok(Some(message)) => return Ok(Event::Message(message)),
+                    Ok(None) => {}
+                    Err(error) => return Ok(Event::Misbehaved(error.to_string())),
+                }
+            }
+        }
+        relay.drain();
+        let exit = self.workload.wait().map_err(|source| Failed::Keeper {
+            action: "learn how the runner ended",
+            source,
+        })?;
+        Ok(Event::Ended(exit))
+    }
+}
