@@ -1,0 +1,148 @@
+//! The engine: where things are kept, and what every verb needs.
+
+use crate::Error;
+use crate::cache::{Cache, CacheLimits};
+use lighter_boundary::process::ProcessBoundary;
+use lighter_boundary::sys::signal::SignalEvents;
+use lighter_types::refusal::Refusal;
+use rustix::fs::{Mode, OFlags};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where an engine keeps things, and what it hides from guests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What outlives a boot: compiled code, later images and containers.
+    pub data_root: PathBuf,
+    /// What need not: locks, scratch directories.
+    pub run_root: PathBuf,
+    /// Directories that no mount shows: configuration, credential stores. The two above are
+    /// hidden in any case.
+    pub hidden: Vec<PathBuf>,
+    /// How much compiled code is kept.
+    pub cache: CacheLimits,
+}
+
+/// What a front is told while a verb works.
+pub trait Observer {
+    /// Something is not as it should be, and the work goes on.
+    fn warn(&mut self, text: &str);
+
+    /// The guest was refused something; each distinct refusal comes once, a bounded number of
+    /// them.
+    fn refused(&mut self, refusal: &Refusal);
+
+    /// More was refused than is told one by one.
+    fn refusals_cut(&mut self);
+
+    /// A program of this size has been compiling for this long.
+    fn compiling(&mut self, program: &str, size_bytes: u64, elapsed: Duration);
+
+    /// Compiling is over, well or badly.
+    fn compiled(&mut self);
+}
+
+/// An engine on this machine.
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) boundary: ProcessBoundary,
+    pub(crate) signals: SignalEvents,
+}
+
+impl Engine {
+    /// Opens an engine. The signals that end a run are from here on read by it: a process that
+    /// opens one has one thread.
+    ///
+    /// # Errors
+    /// The run directory belongs to somebody else or cannot be made, or `/proc` is missing.
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        let signals =
+            SignalEvents::open(&lighter_container::SIGNALS).map_err(|source| Error::File {
+                action: "listen for signals".to_owned(),
+                source,
+            })?;
+        let boundary = ProcessBoundary::open()
+            .map_err(|error| Error::file("open the program file", "/proc/self/exe", error))?;
+        Ok(Self {
+            settings,
+            boundary,
+            signals,
+        })
+    }
+
+    pub(crate) fn cache(&self, observer: &mut dyn Observer) -> Cache {
+        Cache::open(
+            &self.settings.data_root,
+            &self.settings.run_root,
+            self.settings.cache,
+            &mut |text| {
+                observer.warn(&text);
+            },
+        )
+    }
+
+    /// The directory of compiled code.
+    pub(crate) fn compiled(&self) -> PathBuf {
+        self.settings.data_root.join("compiled")
+    }
+
+    /// An empty directory of the caller's: the root of roles that need no files, and the place
+    /// where the roots of others are put together.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, Error> {
+        let scratch = self.settings.run_root.join("empty");
+        match rustix::fs::mkdir(&scratch, Mode::from_raw_mode(0o711)) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(rustix::io::Errno::NOENT) => {
+                ensure_private(&self.settings.run_root)?;
+                std::fs::create_dir(&scratch)
+                    .map_err(|error| Error::file("make", &scratch, error))?;
+            }
+            Err(error) => return Err(Error::file("make", &scratch, error)),
+        }
+        check_owner(&self.settings.run_root)?;
+        Ok(scratch)
+    }
+
+    pub(crate) fn run_root(&self) -> Result<(), Error> {
+        self.scratch().map(drop)
+    }
+}
+
+/// Makes a directory that only the caller can enter.
+fn ensure_private(directory: &Path) -> Result<(), Error> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| Error::file("make", directory, error))
+}
+
+/// A directory under `/tmp` may have been laid there by somebody else.
+fn check_owner(directory: &Path) -> Result<(), Error> {
+    let metadata = std::fs::symlink_metadata(directory)
+        .map_err(|error| Error::file("look at", directory, error))?;
+    let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if is_ours && metadata.mode() & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        reason: format!(
+            "{} can be written by others, or is not yours",
+            directory.display()
+        ),
+        hint: Some("remove it, or name another with --run-root".to_owned()),
+    })
+}
+
+/// Opens a directory to be somebody's root.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
+    rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .map_err(|error| Error::file("open", path, io::Error::from(error)))
+}

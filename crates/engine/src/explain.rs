@@ -1,0 +1,128 @@
+//! `explain`: what a program is, what it imports, what the flags give it, and what is missing.
+
+use crate::Error;
+use crate::code::failure_error;
+use crate::engine::{Engine, Observer, open_directory};
+use crate::mounts;
+use crate::program::{self, ProgramSource, seal};
+use crate::run::refuse_unsupported;
+use lighter_boundary::Content;
+use lighter_container::RoleRequest;
+use lighter_types::cpu::CpuFeatures;
+use lighter_types::grant::Grants;
+use lighter_types::program::FileKind;
+use lighter_types::runner_protocol::{Bounds, FromRunner, InspectOrder, ProgramFacts, ToRunner};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to explain.
+pub struct ExplainOptions {
+    /// The program.
+    pub program: ProgramSource,
+    /// The grants that a run would get.
+    pub grants: Grants,
+}
+
+/// What a program is and what it would be given.
+pub struct Explanation {
+    /// The program's name, as it is shown.
+    pub program: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// The digest of its bytes.
+    pub digest: lighter_types::digest::Digest,
+    /// What the inspect role found: a stranger's words, to be escaped.
+    pub facts: ProgramFacts,
+    /// The files it would see.
+    pub directories: Vec<Directory>,
+    /// Why `run` would refuse it, if it would.
+    pub refusal: Option<Error>,
+}
+
+/// Something in the guest's tree.
+pub struct Directory {
+    /// Where the guest sees it.
+    pub target: String,
+    /// What it is of the host's; `None` for memory and secrets.
+    pub source: Option<PathBuf>,
+    /// Whether it can be changed.
+    pub is_writable: bool,
+}
+
+impl Engine {
+    /// Explains a program without running or compiling it.
+    ///
+    /// # Errors
+    /// The program was not found, is not WebAssembly, or is not valid.
+    pub fn explain(
+        &self,
+        options: &ExplainOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Explanation, Error> {
+        let program = program::open(&options.program)?;
+        let sealed = seal(&program)?;
+        let order = InspectOrder {
+            is_text: program.kind == FileKind::Text,
+            stubs: options.grants.stubs().cloned().collect(),
+            denials: options.grants.denials().cloned().collect(),
+            cpu: CpuFeatures::detect(),
+            bounds: Bounds::for_program(sealed.length),
+        };
+        let empty_directory = open_directory(&self.scratch()?)?;
+        let request = RoleRequest {
+            program: sealed.file.as_fd(),
+            artifact: None,
+            empty_directory: empty_directory.as_fd(),
+            time_limit: Duration::from_secs(order.bounds.cpu_seconds),
+            order: ToRunner::Inspect(order),
+        };
+        let FromRunner::Inspected(facts) = self.play(request, &program, sealed.length, observer)?
+        else {
+            return Err(Error::Internal {
+                reason: "the runner broke the protocol: it answered what it was not asked"
+                    .to_owned(),
+            });
+        };
+        let mounts = mounts::resolve(&options.grants, &[], &self.settings)?;
+        let directories = mounts
+            .into_iter()
+            .map(|mount| match mount.content {
+                Content::Bind {
+                    source,
+                    is_read_only,
+                    ..
+                } => Directory {
+                    target: mount.target,
+                    source: Some(source),
+                    is_writable: !is_read_only,
+                },
+                Content::Memory { mode, .. } => Directory {
+                    target: mount.target,
+                    source: None,
+                    is_writable: mode != 0,
+                },
+                Content::File(_) => Directory {
+                    target: mount.target,
+                    source: None,
+                    is_writable: false,
+                },
+            })
+            .collect();
+        let refusal = match refuse_unsupported(&options.grants) {
+            Err(error) => Some(error),
+            Ok(()) => facts
+                .failure
+                .clone()
+                .map(|failure| failure_error(&program.name, failure)),
+        };
+        Ok(Explanation {
+            program: program.name,
+            size_bytes: sealed.length,
+            digest: sealed.digest,
+            facts: *facts,
+            directories,
+            refusal,
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! `run`: one program, in the foreground, to its end.
+
+use crate::Error;
+use crate::cache::{CODE_FILE, Code};
+use crate::code::failure_error;
+use crate::engine::{Engine, Observer, open_directory};
+use crate::mounts::{self, Secret};
+use crate::program::{self, Program, ProgramSource};
+use lighter_boundary::{Ids, Layout, Mount, Root};
+use lighter_container::{Outcome, RunRequest, Streams};
+use lighter_types::bundle::{Bundle, Entry, Terminals};
+use lighter_types::grant::{Grants, Setting};
+use lighter_types::interface::InterfacePattern;
+use lighter_types::refusal::Refusal;
+use lighter_types::runner_protocol::Failure;
+use lighter_types::secret::SecretBytes;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to run, and what it is given.
+pub struct RunOptions {
+    /// The program.
+    pub program: ProgramSource,
+    /// What follows the program's name.
+    pub arguments: Vec<String>,
+    /// The guest's first argument, in place of the file's name.
+    pub argv0: Option<String>,
+    /// All grants.
+    pub grants: Grants,
+    /// The guest's environment, resolved.
+    pub environment: Vec<(String, String)>,
+    /// The guest's initial working directory.
+    pub working_directory: Option<String>,
+    /// Whether the guest's streams are one terminal.
+    pub has_terminal: bool,
+    /// The export that is called in place of the program's entry.
+    pub invoke: Option<String>,
+    /// Where a core dump goes after a trap.
+    pub coredump: Option<PathBuf>,
+    /// How long the guest may run.
+    pub time_limit: Option<Duration>,
+}
+
+impl Engine {
+    /// Runs a program in the foreground, on the caller's streams.
+    ///
+    /// # Errors
+    /// The program was not found or cannot be run, or a grant cannot be given; the guest has then
+    /// not started. What a guest that did start comes to is the [`Outcome`].
+    pub fn run(
+        &self,
+        options: RunOptions,
+        find_variable: &dyn Fn(&str) -> Option<OsString>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, Error> {
+        refuse_unsupported(&options.grants)?;
+        let program = program::open(&options.program)?;
+        let secrets = mounts::read_secrets(&options.grants, find_variable)?;
+        let mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
+        check_working_directory(options.working_directory.as_deref(), &mounts)?;
+        let coredump = options
+            .coredump
+            .as_deref()
+            .map(create_coredump)
+            .transpose()?;
+        let run = Run {
+            options: &options,
+            secrets: &secrets,
+            mounts: &mounts,
+            coredump: coredump.as_ref(),
+        };
+        let outcome = self.run_program(&program, &run, observer)?;
+        if let (Some(path), false) = (
+            &options.coredump,
+            matches!(outcome, Outcome::Trapped { .. }),
+        ) {
+            // There was no trap, so there is no dump; the empty file is ours.
+            let _ = std::fs::remove_file(path);
+        }
+        match outcome {
+            Outcome::Failed(failure) => Err(failure_error(&program.name, failure)),
+            outcome => Ok(outcome),
+        }
+    }
+
+    fn run_program(
+        &self,
+        program: &Program,
+        run: &Run<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, Error> {
+        let stubs: Vec<InterfacePattern> = run.options.grants.stubs().cloned().collect();
+        let denials: Vec<InterfacePattern> = run.options.grants.denials().cloned().collect();
+        let cache = self.cache(observer);
+        let code = self.code(&cache, program, (&stubs, &denials), observer)?;
+        let outcome = self.run_code(program, &code, run, observer)?;
+        if outcome != Outcome::Failed(Failure::StaleArtifact) {
+            return Ok(outcome);
+        }
+        // The engine that made it differs in something the key does not hold: make it again, once.
+        cache.forget(&code);
+        drop(code);
+        let code = self.code(&cache, program, (&stubs, &denials), observer)?;
+        self.run_code(program, &code, run, observer)
+    }
+
+    fn run_code(
+        &self,
+        program: &Program,
+        code: &Code,
+        run: &Run<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, Error> {
+        let entry_directory;
+        let root = if run.mounts.is_empty() {
+            entry_directory = open_directory(&code.directory)?;
+            Root::Directory(entry_directory.as_fd())
+        } else {
+            Root::Tree {
+                code: code.directory.clone(),
+                mounts: run.mounts.to_vec(),
+                scratch: self.scratch()?,
+            }
+        };
+        let request = RunRequest {
+            root,
+            owner: run.options.grants.user().map(|user| Ids {
+                user: user.uid,
+                group: user.gid.unwrap_or_else(default_group),
+            }),
+            streams: if run.options.has_terminal {
+                Streams::Terminal
+            } else {
+                Streams::Caller
+            },
+            coredump: run.coredump.map(File::as_fd),
+            time_limit: run.options.time_limit,
+        };
+        let bundle = |layout: &Layout, terminals| run.bundle(program, code, layout, terminals);
+        let mut listener = Listener(observer);
+        let outcome = lighter_container::run(
+            &self.boundary,
+            request,
+            bundle,
+            &self.signals,
+            &mut listener,
+        )?;
+        Ok(outcome)
+    }
+}
+
+/// The group of `--user UID`: root's where Docker's would be, else the caller's.
+fn default_group() -> u32 {
+    if rustix::process::geteuid().is_root() {
+        0
+    } else {
+        rustix::process::getegid().as_raw()
+    }
+}
+
+/// Passes a container's events on.
+struct Listener<'a>(&'a mut dyn Observer);
+
+impl lighter_container::Observer for Listener<'_> {
+    fn refused(&mut self, refusal: &Refusal) {
+        self.0.refused(refusal);
+    }
+
+    fn refusals_cut(&mut self) {
+        self.0.refusals_cut();
+    }
+}
+
+/// One run, with all that was read and checked for it.
+struct Run<'a> {
+    options: &'a RunOptions,
+    secrets: &'a [Secret],
+    mounts: &'a [Mount],
+    coredump: Option<&'a File>,
+}
+
+impl Run<'_> {
+    fn bundle(
+        &self,
+        program: &Program,
+        code: &Code,
+        layout: &Layout,
+        terminals: Terminals,
+    ) -> Bundle {
+        let options = self.options;
+        let mut arguments = vec![
+            options
+                .argv0
+                .clone()
+                .unwrap_or_else(|| program.file_name.clone()),
+        ];
+        let entry = match &options.invoke {
+            Some(export) => Entry::Invoke {
+                export: export.clone(),
+                arguments: options.arguments.clone(),
+            },
+            None => {
+                arguments.extend(options.arguments.iter().cloned());
+                Entry::Command
+            }
+        };
+        Bundle {
+            kind: code.kind,
+            artifact: format!("{}/{CODE_FILE}", layout.code),
+            arguments,
+            environment: self.environment(),
+            preopens: mounts::preopens(self.mounts, layout.guest),
+            file_rights: mounts::file_rights(self.mounts, layout.guest),
+            initial_directory: options.working_directory.clone(),
+            terminals,
+            config: self.config(),
+            stubs: options.grants.stubs().cloned().collect(),
+            denials: options.grants.denials().cloned().collect(),
+            entry,
+            cpu: code.cpu,
+            has_coredump: self.coredump.is_some(),
+        }
+    }
+
+    /// The environment given, and what Docker's flags imply.
+    fn environment(&self) -> Vec<(String, String)> {
+        let mut environment = self.options.environment.clone();
+        let mut imply = |name: &str, value: &str| {
+            if !environment.iter().any(|(known, _)| known == name) {
+                environment.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        if self.options.has_terminal {
+            imply("TERM", "xterm");
+        }
+        if let Some(directory) = &self.options.working_directory {
+            imply("PWD", directory);
+        }
+        environment
+    }
+
+    fn config(&self) -> Vec<(String, SecretBytes)> {
+        let settings = self
+            .options
+            .grants
+            .settings()
+            .map(|Setting { key, value }| {
+                (key.clone(), SecretBytes::new(value.clone().into_bytes()))
+            });
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|secret| (secret.name.clone(), secret.value.clone()));
+        settings.chain(secrets).collect()
+    }
+}
+
+/// A grant that this version parses and cannot give is refused, never ignored.
+pub(crate) fn refuse_unsupported(grants: &Grants) -> Result<(), Error> {
+    match grants.unsupported() {
+        None => Ok(()),
+        Some((grant, reason)) => Err(Error::Refused {
+            reason: format!("cannot grant {grant}: {reason}"),
+            hint: None,
+        }),
+    }
+}
+
+fn check_working_directory(directory: Option<&str>, mounts: &[Mount]) -> Result<(), Error> {
+    let Some(directory) = directory else {
+        return Ok(());
+    };
+    if !directory.starts_with('/') {
+        return Err(Error::Refused {
+            reason: format!(
+                "the working directory '{}' is invalid, it needs to be an absolute path",
+                lighter_types::escape::escape(directory)
+            ),
+            hint: None,
+        });
+    }
+    if mounts.is_empty() {
+        return Err(Error::Refused {
+            reason: format!(
+                "the working directory {} does not exist: the program has no files at all",
+                lighter_types::escape::escape(directory)
+            ),
+            hint: Some("mount a directory there, as -v ./data:/data:ro -w /data".to_owned()),
+        });
+    }
+    Ok(())
+}
+
+fn create_coredump(path: &std::path::Path) -> Result<File, Error> {
+    File::create(path).map_err(|error| Error::file("create the core dump", path, error))
+}
