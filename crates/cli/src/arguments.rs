@@ -1,0 +1,244 @@
+//! The command line: its words, and what a wrong one is told.
+
+use crate::flags::{EngineFlags, GrantFlags};
+use crate::printer::{self, Format};
+use crate::verbs;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use lighter_types::escape::escape;
+use lighter_types::exit;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Runs WebAssembly programs as containers: locked in, with nothing granted but what you say.
+#[derive(Parser)]
+#[command(
+    name = "lighter",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+struct CommandLine {
+    #[command(flatten)]
+    engine: EngineFlags,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run a program
+    #[command(
+        override_usage = "lighter run [OPTIONS] PROGRAM [ARGUMENT]...",
+        after_help = "PROGRAM is a .wasm or .wat file, a directory that holds one, or - for standard input.\n\
+                      Everything after it belongs to the program.",
+        subcommand_value_name = "PROGRAM",
+        subcommand_help_heading = "Program",
+        disable_help_subcommand = true
+    )]
+    Run(Box<RunArguments>),
+    /// Show what a program is, what it imports, what the flags grant it and what is missing
+    #[command(
+        override_usage = "lighter explain [OPTIONS] PROGRAM [ARGUMENT]...",
+        after_help = "Takes the flags of run. Ends with 0 if the program would run, with 126 if not.",
+        subcommand_value_name = "PROGRAM",
+        disable_help_subcommand = true
+    )]
+    Explain(Box<ExplainArguments>),
+    /// Compile a program, so that its first run starts at once
+    Compile {
+        /// The program
+        program: PathBuf,
+        /// Compile although this interface is missing; each use of it will be a trap
+        #[arg(long, value_name = "INTERFACE")]
+        stub: Vec<String>,
+    },
+    /// Show and clean up what Lighter keeps
+    #[command(subcommand)]
+    System(SystemVerb),
+    /// Show what the engine and this machine's boundary are (also: system info)
+    Info(FormatFlag),
+    /// Print the completion script of a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Show the version
+    Version(FormatFlag),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum SystemVerb {
+    /// Show what is kept on disk
+    Df(FormatFlag),
+    /// Remove compiled code
+    Prune {
+        /// Do not ask
+        #[arg(short, long)]
+        force: bool,
+    },
+    /// Show what the engine and this machine's boundary are
+    Info(FormatFlag),
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Args, Clone, Copy)]
+pub(crate) struct FormatFlag {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) format: Format,
+}
+
+/// The flags of `run`, and the program with what follows it.
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) grants: GrantFlags,
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
+    #[command(subcommand)]
+    pub(crate) program: Program,
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainArguments {
+    #[command(flatten)]
+    pub(crate) grants: GrantFlags,
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
+    #[command(flatten)]
+    pub(crate) format: FormatFlag,
+    #[command(subcommand)]
+    pub(crate) program: Program,
+}
+
+/// Flags about the process rather than about its rights.
+#[derive(Args)]
+pub(crate) struct ProcessFlags {
+    /// Remove the container when it ends; a run in the foreground leaves nothing anyway
+    #[arg(long)]
+    rm: bool,
+    /// Keep standard input open; a run in the foreground always has it
+    #[arg(short, long)]
+    pub(crate) interactive: bool,
+    /// Make the program's streams one terminal
+    #[arg(short, long)]
+    pub(crate) tty: bool,
+    /// Working directory of the program
+    #[arg(short, long, value_name = "DIRECTORY")]
+    pub(crate) workdir: Option<String>,
+    /// The program's own name, its first argument (default: the file's name)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<String>,
+    /// Call this exported function; its arguments follow PROGRAM
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) invoke: Option<String>,
+    /// Write a core dump of the program's memories to this file if it traps
+    #[arg(long, value_name = "FILE")]
+    pub(crate) coredump: Option<PathBuf>,
+    /// End the program after this long, as 10s, 5m or 1h30m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+}
+
+/// The first word that is no flag, and all that follows.
+#[derive(Subcommand)]
+pub(crate) enum Program {
+    #[command(external_subcommand)]
+    Words(Vec<OsString>),
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
+    let is_run = words
+        .iter()
+        .skip(1)
+        .find(|word| !is_flag(word))
+        .is_some_and(|word| word == "run");
+    let wrong_line = if is_run { exit::FAILED } else { exit::USAGE };
+    let line = match CommandLine::try_parse_from(words) {
+        Ok(line) => line,
+        Err(error) => return wrong(&error, wrong_line),
+    };
+    let CommandLine { engine, verb } = line;
+    match verb {
+        Verb::Run(arguments) => verbs::run::run(&engine, *arguments),
+        Verb::Explain(arguments) => verbs::explain::explain(&engine, *arguments),
+        Verb::Compile { program, stub } => verbs::compile::compile(&engine, program, &stub),
+        Verb::System(SystemVerb::Df(format)) => verbs::system::df(&engine, format.format),
+        Verb::System(SystemVerb::Prune { force }) => verbs::system::prune(&engine, force),
+        Verb::Info(format) | Verb::System(SystemVerb::Info(format)) => {
+            verbs::system::info(&engine, format.format)
+        }
+        Verb::Completion { shell } => {
+            verbs::completion::completion(shell, &mut CommandLine::command())
+        }
+        Verb::Version(format) => verbs::version::version(format.format),
+    }
+}
+
+fn is_flag(word: &OsString) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}
+
+/// Words for a wrong command line, and for `--help`, which is none.
+fn wrong(error: &clap::Error, code: u8) -> u8 {
+    let asked = |kind| {
+        error
+            .get(kind)
+            .map(|value| escape(&shown(value)))
+            .unwrap_or_default()
+    };
+    let (message, hint) = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            printer::out(&error.render().to_string());
+            return 0;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            printer::err(&error.render().to_string());
+            return code;
+        }
+        ErrorKind::UnknownArgument => {
+            let flag = asked(ContextKind::InvalidArg);
+            let close = asked(ContextKind::SuggestedArg);
+            let hint = (!close.is_empty()).then(|| format!("did you mean {close}?"));
+            (format!("unknown flag: {flag}"), hint)
+        }
+        ErrorKind::InvalidSubcommand => (
+            format!("unknown command: {}", asked(ContextKind::InvalidSubcommand)),
+            None,
+        ),
+        ErrorKind::MissingSubcommand | ErrorKind::MissingRequiredArgument => (
+            "something is missing: no program or command was given".to_owned(),
+            None,
+        ),
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            (
+                first.strip_prefix("error: ").unwrap_or(first).to_owned(),
+                None,
+            )
+        }
+    };
+    printer::error(
+        &message,
+        &[],
+        Some(&hint.unwrap_or_else(|| "see lighter --help".to_owned())),
+    );
+    code
+}
+
+fn shown(value: &ContextValue) -> String {
+    match value {
+        ContextValue::String(text) => text.clone(),
+        ContextValue::Strings(texts) => texts.join(", "),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,20 @@
+//! `lighter`: one program file, several roles. Whoever types it gets the command line.
+
+mod arguments;
+mod flags;
+mod printer;
+mod settings;
+mod verbs;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A runner starts often and pays for nothing that only the command line needs.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == "runner")
+    {
+        lighter_runner::main();
+    }
+    ExitCode::from(arguments::dispatch(std::env::args_os().collect()))
+}

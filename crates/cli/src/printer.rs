@@ -1,0 +1,261 @@
+//! The one module that prints: data to standard output, everything else to standard error.
+
+use crate::settings;
+use lighter_engine::{Error, Observer};
+use lighter_types::escape::escape;
+use lighter_types::grant::{Grants, MountKind};
+use lighter_types::refusal::Refusal;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+/// Prints data. A reader that went away is no error.
+pub(crate) fn out(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Prints what is no data.
+pub(crate) fn err(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints an error: what failed, further lines that belong to it, and what to do.
+pub(crate) fn error(message: &str, details: &[String], hint: Option<&str>) {
+    let mut text = format!("lighter: {message}\n");
+    for detail in details {
+        text.push_str(&format!("  {detail}\n"));
+    }
+    if let Some(hint) = hint {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    err(&text);
+}
+
+/// Prints an engine's error with its causes, and gives its exit code.
+pub(crate) fn failure(failure: &Error) -> u8 {
+    if let Error::Interrupted(_) = failure {
+        return failure.exit_code();
+    }
+    let mut message = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(inner) = cause {
+        message.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    error(&message, failure.details(), failure.hint());
+    failure.exit_code()
+}
+
+/// Prints one JSON value.
+pub(crate) fn json(value: &serde_json::Value) {
+    out(&format!("{value:#}\n"));
+}
+
+/// A size as Docker prints it: decimal units, at most three digits before the point.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let unit = UNITS.get(unit).copied().unwrap_or_default();
+    if unit == "B" {
+        format!("{bytes}B")
+    } else {
+        format!("{value:.3}{unit}").replace(".000", "")
+    }
+}
+
+/// Tells the user what goes on during a run.
+pub(crate) struct Reporter {
+    grants: Grants,
+    is_quiet_terminal: bool,
+    has_progress: bool,
+}
+
+/// How long compiling may take before anything is said of it.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+impl Reporter {
+    /// A reporter for a run with these grants.
+    pub(crate) fn new(grants: Grants) -> Self {
+        let is_quiet_terminal = !std::io::stderr().is_terminal() || settings::is_plain();
+        Self {
+            grants,
+            is_quiet_terminal,
+            has_progress: false,
+        }
+    }
+}
+
+impl Observer for Reporter {
+    fn warn(&mut self, text: &str) {
+        err(&format!("lighter: warning: {}\n", escape(text)));
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        err(&format!(
+            "lighter: refused: {}\n",
+            refusal_line(refusal, &self.grants)
+        ));
+    }
+
+    fn refusals_cut(&mut self) {
+        err("lighter: refused: more, which is not shown one by one\n");
+    }
+
+    fn compiling(&mut self, program: &str, size_bytes: u64, elapsed: Duration) {
+        if self.is_quiet_terminal || elapsed < PATIENCE {
+            return;
+        }
+        self.has_progress = true;
+        err(&format!(
+            "\r\x1b[Kcompiling {program} ({}), {} s",
+            size(size_bytes),
+            elapsed.as_secs()
+        ));
+    }
+
+    fn compiled(&mut self) {
+        if std::mem::take(&mut self.has_progress) {
+            err("\r\x1b[K");
+        }
+    }
+}
+
+/// One line for a refusal: what was tried, on what, and the flag that allows it.
+fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
+    const NETWORK: &str =
+        "no network is granted (--allow-net and -p will; this version has no network)";
+    match refusal {
+        Refusal::ReadOnly { action, path } => {
+            format!(
+                "{} {}: {}",
+                escape(action),
+                escape(path),
+                read_only_advice(path, grants)
+            )
+        }
+        Refusal::Escape { path } => format!(
+            "open {}: it leads out of the granted directories; allow it with -v SOURCE:TARGET",
+            escape(path)
+        ),
+        Refusal::Permission { action, path } => {
+            let advice = if rustix::process::geteuid().is_root() {
+                "its owner on the host does not let root's programs; name the owner with --user UID:GID"
+            } else {
+                "your own rights on the host do not reach it; change the file's permissions"
+            };
+            format!("{} {}: {advice}", escape(action), escape(path))
+        }
+        Refusal::Socket { action } => format!("{}: {NETWORK}", escape(action)),
+        Refusal::Lookup { name } => format!("look up {}: {NETWORK}", escape(name)),
+        Refusal::Http { origin } => format!("request {}: {NETWORK}", escape(origin)),
+    }
+}
+
+/// Which flag would make a path writable: the mount that covers it, without `ro`.
+fn read_only_advice(path: &str, grants: &Grants) -> String {
+    let covering = grants
+        .mounts()
+        .filter(|mount| {
+            let target = mount.target.as_str().trim_end_matches('/');
+            path.strip_prefix(target)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+        .max_by_key(|mount| mount.target.as_str().len());
+    match covering.map(|mount| (&mount.kind, mount.target.as_str())) {
+        Some((
+            MountKind::Bind {
+                source,
+                is_read_only: true,
+            },
+            target,
+        )) => format!(
+            "{target} is mounted read-only; allow it with -v {}:{target}",
+            escape(source)
+        ),
+        Some((MountKind::Tmpfs { .. }, target)) => {
+            format!("{target} is mounted read-only; allow it with --tmpfs {target}")
+        }
+        Some((_, target)) => format!("the file system below {target} is read-only on the host"),
+        None => {
+            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
+            let parent = if parent.is_empty() {
+                "/DIRECTORY"
+            } else {
+                parent
+            };
+            let parent = escape(parent);
+            format!(
+                "nothing writable is there; allow it with -v SOURCE:{parent} or --tmpfs {parent}"
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lighter_types::grant::Grant;
+
+    fn grants(flags: &[(&str, &str)]) -> Grants {
+        let mut grants = Grants::default();
+        for (key, value) in flags {
+            grants
+                .add(Grant::parse(key, value).expect("valid"))
+                .expect("no duplicate");
+        }
+        grants
+    }
+
+    fn line(path: &str, flags: &[(&str, &str)]) -> String {
+        let refusal = Refusal::ReadOnly {
+            action: "write".to_owned(),
+            path: path.to_owned(),
+        };
+        refusal_line(&refusal, &grants(flags))
+    }
+
+    #[test]
+    fn read_only_mount_is_named_with_the_flag_that_opens_it() {
+        assert_eq!(
+            line("/data/x", &[("volume", "./data:/data:ro")]),
+            "write /data/x: /data is mounted read-only; allow it with -v ./data:/data"
+        );
+    }
+
+    #[test]
+    fn path_without_a_mount_is_told_what_would_be_there() {
+        assert_eq!(
+            line("/tmp/x", &[("volume", "./data:/data:ro")]),
+            "write /tmp/x: nothing writable is there; allow it with -v SOURCE:/tmp or --tmpfs /tmp"
+        );
+    }
+
+    #[test]
+    fn guest_cannot_forge_a_line() {
+        let told = line(
+            "/data/x\nlighter: all is well",
+            &[("volume", "./data:/data:ro")],
+        );
+        assert!(!told.contains('\n'));
+    }
+
+    #[test]
+    fn sizes_are_docker_s() {
+        assert_eq!(size(999), "999B");
+        assert_eq!(size(1_500_000), "1.500MB");
+        assert_eq!(size(24_000_000), "24MB");
+    }
+}

@@ -1,0 +1,212 @@
+//! The only place that reads the environment, the current user and the configuration files.
+
+use crate::flags::{EngineFlags, duration};
+use lighter_engine::{CacheLimits, Error, Settings};
+use lighter_types::escape::escape;
+use lighter_types::grant::{KEYS, parse_size_bytes};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the configuration files and the environment say.
+pub(crate) struct Configuration {
+    /// The engine's settings.
+    pub(crate) engine: Settings,
+    /// Grants that every program gets, by key.
+    pub(crate) grants: Vec<(String, String)>,
+}
+
+const SYSTEM_FILE: &str = "/etc/lighter/config.toml";
+
+/// A variable of the caller's environment.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// A variable that names a directory: set, and not empty.
+fn path_variable(name: &str) -> Option<PathBuf> {
+    variable(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Whether output may be coloured or drawn (<https://no-color.org>).
+pub(crate) fn is_plain() -> bool {
+    variable("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || variable("TERM").is_some_and(|value| value == "dumb")
+}
+
+/// Reads all settings: flags before the environment, before the user's file, before the system's.
+pub(crate) fn read(flags: &EngineFlags) -> Result<Configuration, Error> {
+    let is_root = rustix::process::geteuid().is_root();
+    let home = path_variable("HOME");
+    let user_file = path_variable("XDG_CONFIG_HOME")
+        .or_else(|| home.as_ref().map(|home| home.join(".config")))
+        .map(|directory| directory.join("lighter/config.toml"));
+    let mut file = File::default();
+    match flags
+        .config
+        .clone()
+        .or_else(|| path_variable("LIGHTER_CONFIG"))
+    {
+        Some(named) => file.read(&named, true)?,
+        None => {
+            file.read(Path::new(SYSTEM_FILE), false)?;
+            if let Some(user_file) = &user_file {
+                file.read(user_file, false)?;
+            }
+        }
+    }
+    let run_root = first([
+        flags.run_root.clone(),
+        path_variable("LIGHTER_RUN_ROOT"),
+        file.run_root.take(),
+        is_root.then(|| PathBuf::from("/run/lighter")),
+        path_variable("XDG_RUNTIME_DIR").map(|directory| directory.join("lighter")),
+    ])
+    .unwrap_or_else(|| format!("/tmp/lighter-{}", rustix::process::geteuid().as_raw()).into());
+    let data_root = first([
+        flags.data_root.clone(),
+        path_variable("LIGHTER_DATA_ROOT"),
+        file.data_root.take(),
+        is_root.then(|| PathBuf::from("/var/lib/lighter")),
+        path_variable("XDG_DATA_HOME").map(|directory| directory.join("lighter")),
+        home.as_ref().map(|home| home.join(".local/share/lighter")),
+    ])
+    .unwrap_or_else(|| run_root.join("data"));
+    let docker = path_variable("DOCKER_CONFIG").or_else(|| home.map(|home| home.join(".docker")));
+    let hidden = [
+        Path::new(SYSTEM_FILE).parent().map(Path::to_owned),
+        user_file.and_then(|file| file.parent().map(Path::to_owned)),
+        docker,
+    ];
+    let engine = Settings {
+        data_root: absolute(data_root)?,
+        run_root: absolute(run_root)?,
+        hidden: hidden.into_iter().flatten().collect(),
+        cache: file.cache,
+    };
+    Ok(Configuration {
+        engine,
+        grants: file.grants,
+    })
+}
+
+fn first<const N: usize>(candidates: [Option<PathBuf>; N]) -> Option<PathBuf> {
+    candidates.into_iter().flatten().next()
+}
+
+fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
+    std::path::absolute(&path).map_err(|error| Error::Refused {
+        reason: format!("cannot use {} as a directory: {error}", path.display()),
+        hint: None,
+    })
+}
+
+/// What the configuration files say; a later file's word counts.
+#[derive(Default)]
+struct File {
+    data_root: Option<PathBuf>,
+    run_root: Option<PathBuf>,
+    cache: CacheLimits,
+    grants: Vec<(String, String)>,
+}
+
+const SETTINGS: [&str; 4] = ["data-root", "run-root", "cache-size", "cache-age"];
+
+impl File {
+    fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), Error> {
+        let refused = |what: String| Error::Refused {
+            reason: format!("configuration file {}: {what}", path.display()),
+            hint: None,
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(()),
+            Err(error) => return Err(refused(format!("cannot be read: {error}"))),
+        };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            refused(format!("is not valid: {}", error.message()))
+        })?;
+        for (key, value) in &table {
+            self.set(key, value).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: &toml::Value) -> Result<(), String> {
+        let text = |value: &toml::Value| {
+            value
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{}: expected text in quotes", escape(key)))
+        };
+        let wrong = |expected: &str| format!("{key}: expected {expected}");
+        match key {
+            "data-root" => self.data_root = Some(text(value)?.into()),
+            "run-root" => self.run_root = Some(text(value)?.into()),
+            "cache-size" => {
+                self.cache.size_bytes =
+                    parse_size_bytes(&text(value)?).ok_or_else(|| wrong("a size, as \"10g\""))?;
+            }
+            "cache-age" => {
+                self.cache.age =
+                    duration(&text(value)?).ok_or_else(|| wrong("a time, as \"90d\""))?;
+            }
+            key if KEYS.contains(&key) => match value {
+                toml::Value::Array(values) => {
+                    for value in values {
+                        self.grants.push((key.to_owned(), text(value)?));
+                    }
+                }
+                value => self.grants.push((key.to_owned(), text(value)?)),
+            },
+            _ => {
+                return Err(format!(
+                    "unknown key {}: expected one of {}, {}",
+                    escape(key),
+                    SETTINGS.join(", "),
+                    KEYS.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> Result<File, String> {
+        let table: toml::Table = text.parse().expect("valid TOML");
+        let mut file = File::default();
+        for (key, value) in &table {
+            file.set(key, value)?;
+        }
+        Ok(file)
+    }
+
+    #[test]
+    fn grants_and_sizes_are_read() {
+        let file = set("cache-size = \"1g\"\nenv = [\"A=1\", \"B=2\"]\n").expect("valid");
+        assert_eq!(file.cache.size_bytes, 1 << 30);
+        assert_eq!(file.grants.len(), 2);
+    }
+
+    #[test]
+    fn unknown_key_is_refused_with_the_known_ones() {
+        let Err(error) = set("colour = \"red\"") else {
+            panic!("accepted")
+        };
+        assert!(error.starts_with("unknown key colour: expected one of data-root"));
+    }
+
+    #[test]
+    fn wrong_type_is_refused() {
+        let Err(error) = set("cache-size = 10") else {
+            panic!("accepted")
+        };
+        assert_eq!(error, "cache-size: expected text in quotes");
+    }
+}

@@ -1,0 +1,221 @@
+//! `lighter explain`.
+
+use crate::arguments::{ExplainArguments, Program};
+use crate::flags::{EngineFlags, environment, program};
+use crate::printer::{self, Format, Reporter, size};
+use crate::settings;
+use lighter_engine::{Engine, Error, ExplainOptions, Explanation};
+use lighter_types::escape::escape;
+use lighter_types::exit;
+use lighter_types::runner_protocol::{ImportFact, ImportState};
+use serde_json::json;
+
+pub(crate) fn explain(flags: &EngineFlags, arguments: ExplainArguments) -> u8 {
+    let format = arguments.format.format;
+    match try_explain(flags, arguments) {
+        Err(error) => printer::failure(&error),
+        Ok((explanation, environment)) => {
+            let is_runnable = explanation.refusal.is_none();
+            match format {
+                Format::Text => printer::out(&text(&explanation, &environment)),
+                Format::Json => printer::json(&as_json(&explanation, &environment)),
+            }
+            if is_runnable { 0 } else { exit::NOT_RUNNABLE }
+        }
+    }
+}
+
+fn try_explain(
+    flags: &EngineFlags,
+    arguments: ExplainArguments,
+) -> Result<(Explanation, Vec<String>), Error> {
+    let Program::Words(words) = arguments.program;
+    let (source, _) = program(words)?;
+    let configuration = settings::read(flags)?;
+    let grants = arguments.grants.grants(&configuration)?;
+    let names = environment(&grants)?
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    let options = ExplainOptions {
+        program: source,
+        grants: grants.clone(),
+    };
+    let explanation =
+        Engine::open(configuration.engine)?.explain(&options, &mut Reporter::new(grants))?;
+    Ok((explanation, names))
+}
+
+fn text(explanation: &Explanation, environment: &[String]) -> String {
+    let facts = &explanation.facts;
+    let mut text = format!(
+        "{}\n  kind:    {}\n  size:    {}\n  digest:  {}\n  entry:   {}\n",
+        explanation.program,
+        facts.kind.name(),
+        size(explanation.size_bytes),
+        explanation.digest,
+        facts
+            .entry
+            .as_deref()
+            .map_or_else(|| "none (call a function with --invoke)".to_owned(), escape),
+    );
+    text.push_str("\nIt imports:\n");
+    for (interface, state) in grouped(&facts.imports) {
+        text.push_str(&format!("  {interface}: {state}\n"));
+    }
+    if facts.imports.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    push_cut(&mut text, facts.imports.len(), facts.import_count);
+    text.push_str("\nIt exports:\n");
+    for export in facts.exports.iter().take(SHOWN_EXPORTS) {
+        text.push_str(&format!("  {}\n", escape(export)));
+    }
+    if facts.exports.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    push_cut(
+        &mut text,
+        facts.exports.len().min(SHOWN_EXPORTS),
+        facts.export_count,
+    );
+    text.push_str("\nIt is given:\n  standard streams, arguments, clocks, randomness\n");
+    if !environment.is_empty() {
+        text.push_str(&format!(
+            "  environment: {}\n",
+            escape(&environment.join(", "))
+        ));
+    }
+    for directory in &explanation.directories {
+        let source = directory.source.as_ref().map_or_else(
+            || "memory".to_owned(),
+            |source| escape(&source.to_string_lossy()),
+        );
+        let mode = if directory.is_writable {
+            "read and write"
+        } else {
+            "read only"
+        };
+        text.push_str(&format!(
+            "  {}: {source}, {mode}\n",
+            escape(&directory.target)
+        ));
+    }
+    if explanation.directories.is_empty() {
+        text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
+    }
+    text.push_str("  no network\n\n");
+    match &explanation.refusal {
+        None => text.push_str("It would run.\n"),
+        Some(error) => {
+            text.push_str(&format!("It would not run: {error}\n"));
+            for detail in error.details() {
+                text.push_str(&format!("  {detail}\n"));
+            }
+            if let Some(hint) = error.hint() {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
+        }
+    }
+    text
+}
+
+/// The most exports that are shown; JSON has all that were listed.
+const SHOWN_EXPORTS: usize = 40;
+
+fn push_cut(text: &mut String, shown: usize, count: u32) {
+    let more = usize::try_from(count)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(shown);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more\n"));
+    }
+}
+
+/// Imports of a core module by their module, with the items that stand out.
+fn grouped(imports: &[ImportFact]) -> Vec<(String, String)> {
+    let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
+    for import in imports {
+        let interface = escape(&import.interface);
+        let state = state_text(&import.state);
+        let item = import.item.as_deref();
+        match groups
+            .iter_mut()
+            .find(|(name, known, _)| *name == interface && *known == state)
+        {
+            Some((_, _, items)) => items.extend(item),
+            None => groups.push((interface, state, item.into_iter().collect())),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(interface, state, items)| match items.as_slice() {
+            [] => (interface, state),
+            [one] => (format!("{interface}.{}", escape(one)), state),
+            many if state.starts_with("provided") => {
+                (format!("{interface} ({} functions)", many.len()), state)
+            }
+            many => {
+                let names: Vec<String> = many.iter().map(|item| escape(item)).collect();
+                (format!("{interface} ({})", names.join(", ")), state)
+            }
+        })
+        .collect()
+}
+
+fn state_text(state: &ImportState) -> String {
+    match state {
+        ImportState::Provided(set) => format!("provided ({})", escape(set)),
+        ImportState::NeedsGrant { set, flags } => format!(
+            "provided ({}), every use refused without {}, which this version does not support",
+            escape(set),
+            escape(flags)
+        ),
+        ImportState::Stubbed => "a trap on use (--stub)".to_owned(),
+        ImportState::Denied => "withheld (--deny)".to_owned(),
+        ImportState::Missing => "missing: nobody provides it".to_owned(),
+    }
+}
+
+fn as_json(explanation: &Explanation, environment: &[String]) -> serde_json::Value {
+    let facts = &explanation.facts;
+    let imports: Vec<_> = facts
+        .imports
+        .iter()
+        .map(|import| {
+            json!({
+                "Interface": import.interface,
+                "Item": import.item,
+                "State": state_text(&import.state),
+                "Missing": matches!(import.state, ImportState::Missing | ImportState::Denied),
+            })
+        })
+        .collect();
+    let directories: Vec<_> = explanation
+        .directories
+        .iter()
+        .map(|directory| {
+            json!({
+                "Target": directory.target,
+                "Source": directory.source,
+                "Writable": directory.is_writable,
+            })
+        })
+        .collect();
+    json!({
+        "Program": explanation.program,
+        "Kind": facts.kind.name(),
+        "Size": explanation.size_bytes,
+        "Digest": explanation.digest.to_string(),
+        "Entry": facts.entry,
+        "Imports": imports,
+        "ImportCount": facts.import_count,
+        "Exports": facts.exports,
+        "ExportCount": facts.export_count,
+        "Environment": environment,
+        "Mounts": directories,
+        "WouldRun": explanation.refusal.is_none(),
+        "Refusal": explanation.refusal.as_ref().map(ToString::to_string),
+        "Missing": explanation.refusal.as_ref().map(|error| error.details().to_vec()),
+    })
+}

@@ -1,0 +1,116 @@
+//! `lighter system df|prune|info`, and `lighter info`.
+
+use crate::flags::EngineFlags;
+use crate::printer::{self, Format, size};
+use crate::settings;
+use lighter_engine::{DiskUsage, Engine, Error, SystemInfo};
+use serde_json::json;
+use std::io::{BufRead, IsTerminal};
+
+pub(crate) fn df(flags: &EngineFlags, format: Format) -> u8 {
+    with_engine(flags, |engine| {
+        let DiskUsage { count, size_bytes } = engine.compiled_code();
+        match format {
+            Format::Json => printer::json(&json!([
+                { "Type": "Compiled code", "TotalCount": count, "Size": size_bytes, "Reclaimable": size_bytes }
+            ])),
+            Format::Text => {
+                let shown = size(size_bytes);
+                printer::out(&format!(
+                    "TYPE            TOTAL     SIZE      RECLAIMABLE\n{:<16}{count:<10}{shown:<10}{shown}\n",
+                    "Compiled code"
+                ));
+            }
+        }
+        Ok(0)
+    })
+}
+
+pub(crate) fn prune(flags: &EngineFlags, is_forced: bool) -> u8 {
+    with_engine(flags, |engine| {
+        if !is_forced && !is_confirmed() {
+            return Ok(0);
+        }
+        let removed = engine.prune_compiled_code();
+        printer::out(&format!(
+            "Total reclaimed space: {}\n",
+            size(removed.size_bytes)
+        ));
+        Ok(0)
+    })
+}
+
+/// Asks as Docker does; without a terminal the answer is read all the same.
+fn is_confirmed() -> bool {
+    printer::err(
+        "WARNING! This will remove all compiled code; programs are compiled again when they next run.\n\
+         Are you sure you want to continue? [y/N] ",
+    );
+    let mut answer = String::new();
+    let is_read = std::io::stdin().lock().read_line(&mut answer).is_ok();
+    if !std::io::stdin().is_terminal() {
+        printer::err("\n");
+    }
+    is_read && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+pub(crate) fn info(flags: &EngineFlags, format: Format) -> u8 {
+    with_engine(flags, |engine| {
+        let info = engine.info();
+        match format {
+            Format::Json => printer::json(&info_json(&info)),
+            Format::Text => printer::out(&info_text(&info)),
+        }
+        Ok(0)
+    })
+}
+
+fn info_json(info: &SystemInfo) -> serde_json::Value {
+    let boundary: Vec<_> = info
+        .boundary
+        .iter()
+        .map(|part| json!({ "Name": part.name, "Present": part.is_present, "State": part.state, "Cost": part.cost }))
+        .collect();
+    json!({
+        "Version": env!("CARGO_PKG_VERSION"),
+        "Wasmtime": lighter_engine::ENGINE_VERSION,
+        "EngineBuild": info.build_id,
+        "DataRoot": info.data_root,
+        "RunRoot": info.run_root,
+        "Boundary": boundary,
+    })
+}
+
+fn info_text(info: &SystemInfo) -> String {
+    let mut text = format!(
+        "Version:    {}\nWasmtime:   {}\nData root:  {}\nRun root:   {}\nBoundary:\n",
+        env!("CARGO_PKG_VERSION"),
+        lighter_engine::ENGINE_VERSION,
+        info.data_root.display(),
+        info.run_root.display()
+    );
+    for part in &info.boundary {
+        if part.is_present {
+            text.push_str(&format!("  {}: {}\n", part.name, part.state));
+        } else {
+            text.push_str(&format!("  {}: missing ({})", part.name, part.state));
+            text.push_str(
+                &part
+                    .cost
+                    .map(|cost| format!(": {cost}\n"))
+                    .unwrap_or_else(|| "\n".to_owned()),
+            );
+        }
+    }
+    text
+}
+
+fn with_engine(flags: &EngineFlags, verb: impl FnOnce(&Engine) -> Result<u8, Error>) -> u8 {
+    let done = settings::read(flags)
+        .and_then(|configuration| Engine::open(configuration.engine))
+        .and_then(|engine| verb(&engine));
+    match done {
+        Ok(code) => code,
+        Err(error) => printer::failure(&error),
+    }
+}

@@ -1,0 +1,32 @@
+//! The built `lighter`, run as its users run it, on real programs.
+//!
+//! [`run`] is what `lighter run` promises, shown by one small program; [`programs`] are other people's
+//! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
+//! of 0.3 says of files.
+
+mod programs;
+mod run;
+mod surprises;
+mod wasi_p3;
+
+use lighter_testkit::Workspace;
+
+/// A workspace with nothing in it.
+fn workspace() -> Workspace {
+    Workspace::new(env!("CARGO_BIN_EXE_lighter"))
+}
+
+/// A workspace that keeps compiled code for the next test, for large programs.
+fn workspace_for_large_programs() -> Workspace {
+    Workspace::with_shared_data(env!("CARGO_BIN_EXE_lighter"))
+}
+
+/// A workspace of an ordinary user.
+fn workspace_of_ordinary_user() -> Workspace {
+    Workspace::of_ordinary_user(env!("CARGO_BIN_EXE_lighter"))
+}
+
+/// A mount as `-v` takes it.
+fn mount(source: &std::path::Path, target: &str) -> String {
+    format!("{}:{target}", source.display())
+}
