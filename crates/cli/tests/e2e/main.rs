@@ -4,6 +4,7 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files.
 
+mod cache;
 mod programs;
 mod run;
 mod surprises;

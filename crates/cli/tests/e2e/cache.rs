@@ -1,0 +1,128 @@
+//! Compiled code: what is noticed when it was altered, and what happens where none can be kept.
+
+use crate::workspace;
+use lighter_testkit::Workspace;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+const PROGRAM: &str = "(module
+  (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+  (memory (export \"memory\") 1)
+  (func (export \"_start\") (call $exit (i32.const 42))))";
+
+fn run(workspace: &Workspace) {
+    let outcome = workspace.lighter(["run", "./program.wat"]).run();
+    outcome.assert(42, "");
+    assert_eq!(outcome.stderr_text(), "");
+}
+
+/// The native code of the one program that was compiled.
+#[expect(clippy::expect_used, reason = "a run has just made it")]
+fn code(workspace: &Workspace) -> PathBuf {
+    let entries = fs::read_dir(workspace.data().join("compiled/code")).expect("entries");
+    let entry = entries.filter_map(Result::ok).next().expect("one entry");
+    entry.path().join("code")
+}
+
+#[expect(clippy::expect_used, reason = "the test owns the file")]
+fn alter(workspace: &Workspace, change: impl FnOnce(&mut Vec<u8>)) {
+    let code = code(workspace);
+    let mut bytes = fs::read(&code).expect("the code");
+    change(&mut bytes);
+    fs::set_permissions(&code, fs::Permissions::from_mode(0o644)).expect("permissions");
+    fs::write(&code, bytes).expect("the altered code");
+}
+
+#[test]
+fn altered_code_is_noticed_and_made_again() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    let sound = fs::read(code(&workspace)).unwrap();
+    alter(&workspace, |bytes| {
+        if let Some(byte) = bytes.last_mut() {
+            *byte ^= 1;
+        }
+    });
+    run(&workspace);
+    assert_eq!(fs::read(code(&workspace)).unwrap(), sound);
+}
+
+#[test]
+fn truncated_code_is_noticed_and_made_again() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    alter(&workspace, |bytes| bytes.truncate(100));
+    run(&workspace);
+    assert!(fs::metadata(code(&workspace)).unwrap().len() > 100);
+}
+
+#[test]
+fn code_of_another_installation_is_not_taken() {
+    let (first, second) = (workspace(), workspace());
+    for workspace in [&first, &second] {
+        workspace.write("program.wat", PROGRAM);
+        run(workspace);
+    }
+    let key = first.data().join("compiled/key");
+    fs::copy(second.data().join("compiled/key"), key).unwrap();
+    run(&first);
+}
+
+#[test]
+fn changed_program_is_compiled_again() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    workspace.write("program.wat", PROGRAM.replace("42", "43"));
+    workspace
+        .lighter(["run", "./program.wat"])
+        .run()
+        .assert(43, "");
+}
+
+#[test]
+fn program_runs_uncached_with_one_warning_where_nothing_can_be_kept() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    // A file in the way holds root off as well, which permissions would not.
+    let in_the_way = workspace.write("in-the-way", "");
+    let outcome = workspace
+        .lighter(["run", "./program.wat"])
+        .env("LIGHTER_DATA_ROOT", &in_the_way)
+        .run();
+    outcome.assert(42, "");
+    let told = outcome.stderr_text();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(
+        told.starts_with("lighter: warning: compiled code is not kept: "),
+        "{told}"
+    );
+    let left: Vec<_> = fs::read_dir(workspace.run_root())
+        .unwrap()
+        .filter_map(Result::ok)
+        .collect();
+    assert!(
+        left.iter().all(|entry| entry.file_name() == "empty"),
+        "{left:?}"
+    );
+}
+
+#[test]
+fn named_pipe_is_refused_without_waiting() {
+    let workspace = workspace();
+    let pipe = workspace.path("pipe.wasm");
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::Mode::from_raw_mode(0o600),
+    )
+    .unwrap();
+    let outcome = workspace.lighter(["run"]).arg(pipe).run();
+    outcome.assert_refused(
+        126,
+        &["is a named pipe, not a file", "lighter run - < FILE"],
+    );
+}
