@@ -7,6 +7,7 @@ use lighter_types::bundle::{FileRight, Preopen};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grants, MountKind, SecretSource};
 use lighter_types::secret::SecretBytes;
+use rustix::fs::Access;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
@@ -90,6 +91,20 @@ fn bind(source: &Path, target: &str, is_read_only: bool) -> Result<Mount, Error>
                 "cannot mount {shown} on {target}: it is neither a directory nor a file"
             ),
             hint: None,
+        });
+    }
+    let wanted = if metadata.is_dir() {
+        Access::READ_OK | Access::EXEC_OK
+    } else {
+        Access::READ_OK
+    };
+    if let Err(error) = rustix::fs::access(&path, wanted) {
+        return Err(Error::Refused {
+            reason: format!(
+                "cannot mount {shown} on {target}: {}",
+                std::io::Error::from(error)
+            ),
+            hint: Some("your own rights on the host do not reach it".to_owned()),
         });
     }
     if !metadata.is_dir() && target == "/" {

@@ -35,6 +35,21 @@ fn alter(workspace: &Workspace, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 #[test]
+fn second_run_makes_nothing_again() {
+    use std::os::unix::fs::MetadataExt;
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    let first = fs::metadata(code(&workspace)).unwrap();
+    run(&workspace);
+    let second = fs::metadata(code(&workspace)).unwrap();
+    assert_eq!(
+        (first.ino(), first.ctime_nsec()),
+        (second.ino(), second.ctime_nsec())
+    );
+}
+
+#[test]
 fn altered_code_is_noticed_and_made_again() {
     let workspace = workspace();
     workspace.write("program.wat", PROGRAM);

@@ -178,8 +178,12 @@ impl Cache {
     /// The quick way: the file is the one that was hashed before, on this boot.
     fn find_by_file(&self, program: &Program) -> Option<Code> {
         let stat = program.stat.as_ref()?;
-        let record: FileRecord =
-            record::read(self.installation.as_ref()?, &self.file_record(stat)).ok()?;
+        let record: FileRecord = record::read(
+            self.installation.as_ref()?,
+            &self.file_record(stat),
+            &file_name(stat),
+        )
+        .ok()?;
         let is_current = record.boot == self.boot
             && record.build == lighter_wasm::BUILD_ID
             && record.identity.is_of(stat);
@@ -194,7 +198,7 @@ impl Cache {
         let directory = self.entry(key);
         let stat = rustix::fs::stat(directory.join(CODE_FILE)).ok()?;
         let check = directory.join("check");
-        let mut record: CodeRecord = record::read(installation, &check).ok()?;
+        let mut record: CodeRecord = record::read(installation, &check, key).ok()?;
         if record.boot != self.boot || !record.identity.is_of(&stat) {
             // Another boot, or something was written: the content decides.
             let mut file = File::open(directory.join(CODE_FILE)).ok()?;
@@ -205,7 +209,7 @@ impl Cache {
             record.boot = self.boot;
             record.identity = Identity::of(&stat);
             // Not being able to write it only costs the next start this check again.
-            let _ = record::write(installation, &check, &record);
+            let _ = record::write(installation, &check, key, &record);
         }
         sweep::mark_used(&directory);
         Some(Code {
@@ -303,7 +307,7 @@ impl Cache {
                 kind,
                 mac: mac.finalize().into_bytes().into(),
             };
-            record::write(installation, &new.join("check"), &record)?;
+            record::write(installation, &new.join("check"), &slot.key, &record)?;
             // An entry that is there already did not pass its check.
             let _ = fs::remove_dir_all(&directory);
             fs::rename(&new, &directory)
@@ -341,7 +345,12 @@ impl Cache {
             key: slot.key,
         };
         // Without the record the next start hashes the file again.
-        let _ = record::write(installation, &self.file_record(&after), &record);
+        let _ = record::write(
+            installation,
+            &self.file_record(&after),
+            &file_name(&after),
+            &record,
+        );
     }
 
     fn entry(&self, key: &[u8; 32]) -> PathBuf {
@@ -353,6 +362,15 @@ impl Cache {
             .join("files")
             .join(format!("{:x}-{:x}", stat.st_dev, stat.st_ino))
     }
+}
+
+/// The name of a file's record: which file it speaks of, wherever the record lies.
+fn file_name(stat: &rustix::fs::Stat) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"lighter file\0");
+    hasher.update(stat.st_dev.to_le_bytes());
+    hasher.update(stat.st_ino.to_le_bytes());
+    hasher.finalize().into()
 }
 
 fn key(digest: &Digest, cpu: CpuFeatures) -> [u8; 32] {

@@ -3,7 +3,7 @@
 //! ```text
 //!   0      32
 //!   +------+-------------------+
-//!   | MAC  | record (postcard) |   the MAC is over the file's name and the record
+//!   | MAC  | record (postcard) |   the MAC is over the record's name and the record
 //!   +------+-------------------+
 //! ```
 
@@ -86,27 +86,26 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)
 }
 
-fn record_mac(key: &InstallationKey, path: &Path, body: &[u8]) -> Hmac<Sha256> {
+fn record_mac(key: &InstallationKey, name: &[u8; 32], body: &[u8]) -> Hmac<Sha256> {
     let mut mac = key.mac(b"lighter record");
-    // The last two parts of the path say which record it is, wherever the directory lies.
-    let parent = path.parent().and_then(Path::file_name);
-    for part in [parent, path.file_name()].into_iter().flatten() {
-        mac.update(part.as_encoded_bytes());
-        mac.update(b"\0");
-    }
+    mac.update(name);
     mac.update(body);
     mac
 }
 
 /// Reads a record that this installation wrote; anything else is an error.
-pub(crate) fn read<T: DeserializeOwned>(key: &InstallationKey, path: &Path) -> io::Result<T> {
+pub(crate) fn read<T: DeserializeOwned>(
+    key: &InstallationKey,
+    path: &Path,
+    name: &[u8; 32],
+) -> io::Result<T> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
     let mut bytes = Vec::with_capacity(512);
     File::open(path)?
         .take(RECORD_BYTES)
         .read_to_end(&mut bytes)?;
     let (mac, body) = bytes.split_at_checked(MAC_BYTES).ok_or_else(invalid)?;
-    record_mac(key, path, body)
+    record_mac(key, name, body)
         .verify_slice(mac)
         .map_err(|_| invalid())?;
     postcard::from_bytes(body).map_err(|_| invalid())
@@ -116,10 +115,11 @@ pub(crate) fn read<T: DeserializeOwned>(key: &InstallationKey, path: &Path) -> i
 pub(crate) fn write<T: Serialize>(
     key: &InstallationKey,
     path: &Path,
+    name: &[u8; 32],
     record: &T,
 ) -> io::Result<()> {
     let body = postcard::to_allocvec(record).map_err(io::Error::other)?;
-    let mut bytes = record_mac(key, path, &body)
+    let mut bytes = record_mac(key, name, &body)
         .finalize()
         .into_bytes()
         .to_vec();
