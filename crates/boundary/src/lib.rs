@@ -152,10 +152,21 @@ pub struct StartError {
     pub(crate) action: String,
     /// What the user can do about it.
     pub(crate) hint: Option<String>,
+    /// Whether a file system cannot show its files under other owners.
+    pub(crate) lacks_owner_map: bool,
     pub(crate) source: io::Error,
 }
 
 impl StartError {
+    pub(crate) fn new(action: impl Into<String>, source: io::Error) -> Self {
+        Self {
+            action: action.into(),
+            hint: None,
+            lacks_owner_map: false,
+            source,
+        }
+    }
+
     /// What the user can do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// Runs WebAssembly programs as containers: locked in, with nothing granted but what you say.
@@ -162,9 +162,10 @@ pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
         .find(|word| !is_flag(word))
         .is_some_and(|word| word == "run");
     let wrong_line = if is_run { exit::FAILED } else { exit::USAGE };
+    let foreign = words.iter().find(|word| word.to_str().is_none()).cloned();
     let line = match CommandLine::try_parse_from(words) {
         Ok(line) => line,
-        Err(error) => return wrong(&error, wrong_line),
+        Err(error) => return wrong(&error, foreign.as_deref(), wrong_line),
     };
     let CommandLine { engine, verb } = line;
     match verb {
@@ -188,7 +189,9 @@ fn is_flag(word: &OsString) -> bool {
 }
 
 /// Words for a wrong command line, and for `--help`, which is none.
-fn wrong(error: &clap::Error, code: u8) -> u8 {
+///
+/// `foreign` is the line's first word that is not UTF-8, which clap does not name.
+fn wrong(error: &clap::Error, foreign: Option<&OsStr>, code: u8) -> u8 {
     let asked = |kind| {
         error
             .get(kind)
@@ -213,6 +216,13 @@ fn wrong(error: &clap::Error, code: u8) -> u8 {
         ErrorKind::InvalidSubcommand => (
             format!("unknown command: {}", asked(ContextKind::InvalidSubcommand)),
             None,
+        ),
+        ErrorKind::InvalidUtf8 => (
+            format!(
+                "not UTF-8: {}",
+                escape(&foreign.unwrap_or_default().to_string_lossy())
+            ),
+            Some("flags and their values are Unicode text".to_owned()),
         ),
         ErrorKind::MissingSubcommand | ErrorKind::MissingRequiredArgument => (
             "something is missing: no program or command was given".to_owned(),

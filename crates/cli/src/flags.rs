@@ -146,7 +146,7 @@ fn add(grants: &mut Grants, key: &str, value: &str) -> Result<(), Error> {
 fn refused(error: &GrantError) -> Error {
     Error::Refused {
         reason: error.to_string(),
-        hint: None,
+        hint: error.hint().map(str::to_owned),
     }
 }
 

@@ -8,6 +8,9 @@ mod verbs;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: lighter_runner::Memory = lighter_runner::Memory;
+
 fn main() -> ExitCode {
     // A runner starts often and pays for nothing that only the command line needs.
     if std::env::args_os()

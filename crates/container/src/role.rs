@@ -3,10 +3,12 @@
 use crate::relay::Relay;
 use crate::session::{Event, Failed, Session};
 use crate::{Observer, Outcome};
+use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Exit, Root};
 use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, ToRunner};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// How often an observer hears that the work goes on.
@@ -36,7 +38,22 @@ pub fn play_role(
     signals: &SignalEvents,
     observer: &mut dyn Observer,
 ) -> Result<Result<FromRunner, Outcome>, Failed> {
-    let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = vec![(request.program, PROGRAM_FD)];
+    // Nothing of the caller's: what a role has to say, it says in frames.
+    let nowhere = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|source| Failed::Keeper {
+            action: "open /dev/null",
+            source,
+        })?;
+    let nowhere = nowhere.as_fd();
+    let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = vec![
+        (nowhere, STDIN_FILENO),
+        (nowhere, STDOUT_FILENO),
+        (nowhere, STDERR_FILENO),
+        (request.program, PROGRAM_FD),
+    ];
     descriptors.extend(request.artifact.map(|artifact| (artifact, ARTIFACT_FD)));
     let mut session = Session::start(
         boundary,

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::cache::{Cache, Code, Found, Slot};
 use crate::engine::{Engine, Observer, open_directory};
 use crate::program::Program;
+use lighter_boundary::sys::memory_file;
 use lighter_container::{Outcome, RoleRequest, play_role};
 use lighter_types::escape::{escape, escape_lines};
 use lighter_types::interface::InterfacePattern;
@@ -12,7 +13,6 @@ use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     Bounds, Failure, FromRunner, InspectOrder, MissingImport, ToRunner,
 };
-use rustix::fs::{MemfdFlags, SealFlags};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -85,12 +85,11 @@ impl Engine {
         (stubs, denials): (&[InterfacePattern], &[InterfacePattern]),
         observer: &mut dyn Observer,
     ) -> Result<(ProgramKind, File), Error> {
-        let failed = |error: rustix::io::Errno| Error::File {
+        let failed = |source| Error::File {
             action: "make room for compiled code in memory".to_owned(),
-            source: error.into(),
+            source,
         };
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let artifact = rustix::fs::memfd_create(c"lighter-artifact", flags).map_err(failed)?;
+        let artifact = memory_file::create(c"lighter-artifact").map_err(failed)?;
         let order = InspectOrder {
             is_text: program.kind == FileKind::Text,
             stubs: stubs.to_vec(),
@@ -112,10 +111,9 @@ impl Engine {
             observer,
         )?;
         // The role has ended; what it wrote stays as it is.
-        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-        rustix::fs::fcntl_add_seals(&artifact, seals).map_err(failed)?;
+        memory_file::seal(&artifact).map_err(failed)?;
         match answer {
-            FromRunner::Compiled { kind } => Ok((kind, File::from(artifact))),
+            FromRunner::Compiled { kind } => Ok((kind, artifact)),
             _ => Err(misbehaved("it answered what it was not asked")),
         }
     }
@@ -167,30 +165,37 @@ impl lighter_container::Observer for Progress<'_> {
 }
 
 fn role_error(program: &str, outcome: Outcome, bounds: Bounds) -> Error {
-    match outcome {
-        Outcome::Failed(failure) => failure_error(program, failure),
-        Outcome::Interrupted(signal) => Error::Interrupted(signal),
-        Outcome::TimedOut | Outcome::Killed(libc::SIGXCPU) => Error::not_runnable(
-            program,
-            format!("takes more than {} seconds to compile", bounds.cpu_seconds),
-            None,
+    let reason = match outcome {
+        Outcome::Failed(Failure::OutOfMemory) => format!(
+            "takes more than {} MiB of memory to read and compile",
+            bounds.memory_bytes >> 20
         ),
-        Outcome::Killed(signal @ (libc::SIGABRT | libc::SIGKILL)) => Error::not_runnable(
-            program,
-            format!(
-                "could not be compiled within {} MiB of memory (signal {signal})",
-                bounds.memory_bytes >> 20
-            ),
-            None,
+        Outcome::TimedOut => format!(
+            "takes more than {} seconds to read and compile",
+            bounds.cpu_seconds
         ),
-        Outcome::Killed(signal) => Error::not_runnable(
-            program,
-            format!("made the compiler crash (signal {signal})"),
-            Some("please report it with the program".to_owned()),
+        // The kernel kills what has used up its time, and what takes too much of the machine.
+        Outcome::Killed(libc::SIGKILL) => format!(
+            "was killed while it was compiled: after {} seconds of processor time, or because \
+             the system has no memory left",
+            bounds.cpu_seconds
         ),
-        Outcome::Misbehaved { reason } => misbehaved(&reason),
-        Outcome::Exited(_) | Outcome::Trapped { .. } => misbehaved("it ran what it should compile"),
-    }
+        Outcome::Killed(signal) => {
+            return Error::not_runnable(
+                program,
+                format!("made the compiler crash (signal {signal})"),
+                Some("please report it with the program".to_owned()),
+            );
+        }
+        Outcome::Failed(failure) => return failure_error(program, failure),
+        Outcome::Interrupted(signal) => return Error::Interrupted(signal),
+        Outcome::Misbehaved { reason } => return misbehaved(&reason),
+        Outcome::Exited(_) | Outcome::Trapped { .. } => {
+            return misbehaved("it ran what it should compile");
+        }
+    };
+    let hint = "make it smaller: split it, or build it with fewer or smaller functions";
+    Error::not_runnable(program, reason, Some(hint.to_owned()))
 }
 
 fn misbehaved(reason: &str) -> Error {
@@ -204,7 +209,11 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
     let shown = |text: &str| escape_lines(text, REASON_CHARACTERS).replace('\n', " ");
     match failure {
         Failure::Invalid { reason } => {
-            Error::not_runnable(program, format!("is not valid: {}", shown(&reason)), None)
+            Error::not_runnable(
+                program,
+                format!("is not valid: {}", shown(&reason)),
+                Some("build it again, or fetch it again if it was cut short".to_owned()),
+            )
         }
         Failure::Unsupported { reason } => {
             Error::not_runnable(program, format!("cannot run: {}", shown(&reason)), None)
@@ -225,6 +234,13 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
             Error::not_runnable(program, format!("has nothing to run: {list}"), hint)
         }
         Failure::InvalidInvoke { reason } => Error::Refused { reason: shown(&reason), hint: None },
+        Failure::WorkingDirectory { reason } => Error::Refused {
+            reason: shown(&reason),
+            hint: Some("create it first, or name another with -w".to_owned()),
+        },
+        Failure::OutOfMemory => {
+            Error::not_runnable(program, "reached a limit: no memory was left", None)
+        }
         Failure::LimitReached { reason } => {
             Error::not_runnable(program, format!("reached a limit: {}", shown(&reason)), None)
         }

@@ -260,7 +260,9 @@ pub(crate) fn read_secrets(
 fn read_secret_file(name: &str, path: &str) -> Result<Vec<u8>, Error> {
     let refused = |what: String| Error::Refused {
         reason: format!("cannot give the secret {name}: {} {what}", escape(path)),
-        hint: None,
+        hint: Some(format!(
+            "name a file that you can read: --secret {name}=FILE"
+        )),
     };
     let mut value = Vec::new();
     File::open(path)

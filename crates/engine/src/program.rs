@@ -1,11 +1,13 @@
 //! Finds the program that a user names and reads its first eight bytes.
 
 use crate::Error;
+use lighter_boundary::sys::memory_file;
 use lighter_types::escape::escape;
 use lighter_types::program::{FileKind, HEAD_LENGTH, detect};
 use lighter_types::runner_protocol::PROGRAM_BYTES;
-use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, SealFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use sha2::{Digest as _, Sha256};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,9 @@ pub(crate) struct Sealed {
     pub(crate) digest: lighter_types::digest::Digest,
     pub(crate) length: u64,
 }
+
+/// What the copies of programs in memory are called.
+const MEMORY_FILE: &CStr = c"lighter-program";
 
 /// Where the common toolchains leave what they build, below a project's directory.
 const BUILD_DIRECTORIES: &[&str] = &[
@@ -113,12 +118,16 @@ fn open_path(path: &Path) -> Result<Program, Error> {
     let unreadable = |error: rustix::io::Errno| match error {
         rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR => Error::ProgramNotFound {
             program: name.clone(),
-            hint: None,
+            hint: Some(
+                "give the path of a .wasm or .wat file, or of a directory that holds one"
+                    .to_owned(),
+            ),
         },
         error => Error::not_runnable(
             &name,
             format!("cannot be opened: {}", io::Error::from(error)),
-            None,
+            (error == rustix::io::Errno::ACCESS)
+                .then(|| format!("you may not read it: chmod +r {name}, or ask its owner")),
         ),
     };
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -219,7 +228,7 @@ fn read_stdin() -> Result<Program, Error> {
     let failed = |error: io::Error| {
         Error::not_runnable("standard input", format!("cannot be read: {error}"), None)
     };
-    let mut file = memory_file().map_err(|error| failed(error.into()))?;
+    let mut file = memory_file::create(MEMORY_FILE).map_err(failed)?;
     let mut stdin = io::stdin().lock().take(PROGRAM_BYTES + 1);
     let length = io::copy(&mut stdin, &mut file).map_err(failed)?;
     check_length(&name, length)?;
@@ -231,11 +240,6 @@ fn read_stdin() -> Result<Program, Error> {
         stat: None,
         kind,
     })
-}
-
-fn memory_file() -> rustix::io::Result<File> {
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    rustix::fs::memfd_create(c"lighter-program", flags).map(File::from)
 }
 
 fn check_length(name: &str, length: u64) -> Result<(), Error> {
@@ -254,7 +258,7 @@ pub(crate) fn seal(program: &Program) -> Result<Sealed, Error> {
     };
     let mut from = &program.file;
     from.rewind().map_err(failed)?;
-    let mut to = memory_file().map_err(|error| failed(error.into()))?;
+    let mut to = memory_file::create(MEMORY_FILE).map_err(failed)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     let mut length = 0_u64;
@@ -270,8 +274,7 @@ pub(crate) fn seal(program: &Program) -> Result<Sealed, Error> {
         to.write_all(chunk).map_err(failed)?;
     }
     to.rewind().map_err(failed)?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&to, seals).map_err(|error| failed(error.into()))?;
+    memory_file::seal(&to).map_err(failed)?;
     let digest = lighter_types::digest::Digest::from_bytes(hasher.finalize().into());
     Ok(Sealed {
         file: to,

@@ -264,7 +264,10 @@ pub(crate) fn refuse_unsupported(grants: &Grants) -> Result<(), Error> {
         None => Ok(()),
         Some((grant, reason)) => Err(Error::Refused {
             reason: format!("cannot grant {grant}: {reason}"),
-            hint: None,
+            hint: Some(
+                "leave it out; what the program would use it for is refused while it runs"
+                    .to_owned(),
+            ),
         }),
     }
 }

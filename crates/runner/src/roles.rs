@@ -4,7 +4,7 @@ use crate::control::Control;
 use lighter_lock::{Grants, Lock, LockError, Role, lock};
 use lighter_types::bundle::Bundle;
 use lighter_types::runner_protocol::{
-    ARTIFACT_FD, COREDUMP_FD, End, Failure, FromRunner, InspectOrder, PROGRAM_FD, ToRunner,
+    ARTIFACT_FD, End, Failure, FromRunner, InspectOrder, PROGRAM_FD, ToRunner,
 };
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
@@ -80,7 +80,6 @@ fn read_program(order: &InspectOrder, role: Role) -> Result<Vec<u8>, Failure> {
 }
 
 fn locked(role: Role, grants: &Grants<'_>) -> Result<Lock, Failure> {
-    close_all_but_ours();
     lock(role, grants).map_err(lock_failure)
 }
 
@@ -91,19 +90,6 @@ fn lock_failure(error: LockError) -> Failure {
         .unwrap_or_default();
     Failure::Lock {
         reason: format!("{error}{cause}"),
-    }
-}
-
-/// Closes every descriptor that no role has a use for, should one have come along.
-fn close_all_but_ours() {
-    #[expect(
-        unsafe_code,
-        reason = "descriptors that nobody owns can only be closed by number"
-    )]
-    // SAFETY: no descriptor above those of the protocol is open in this process yet, so none that
-    // anything owns is closed.
-    unsafe {
-        libc::syscall(libc::SYS_close_range, COREDUMP_FD + 1, u32::MAX, 0);
     }
 }
 

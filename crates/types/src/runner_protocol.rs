@@ -156,7 +156,14 @@ pub enum Failure {
         /// What is wrong.
         reason: String,
     },
-    /// A bound on memory, size or time was reached.
+    /// The working directory that was asked for is not there.
+    WorkingDirectory {
+        /// Which, and why.
+        reason: String,
+    },
+    /// The role could get no more memory.
+    OutOfMemory,
+    /// A bound on size or time was reached.
     LimitReached {
         /// Which.
         reason: String,

@@ -75,16 +75,15 @@ impl ProcessBoundary {
             group: id,
         }
     }
-}
 
-impl Boundary for ProcessBoundary {
-    fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
+    /// Starts the role's process with these ids.
+    fn spawn(&self, spec: &Spec<'_>, ids: Ids) -> Result<Pid, StartError> {
         let is_root = self.caller.user == 0;
-        let ids = self.ids();
-        check_owner(spec, self.caller)?;
+        let owner = spec.owner.unwrap_or(self.caller);
         let owner_map = match &spec.root {
-            Root::Tree { mounts, .. } if is_root && mounts.iter().any(plan::is_bind) => {
-                let owner = spec.owner.unwrap_or(self.caller);
+            Root::Tree { mounts, .. }
+                if is_root && owner != ids && mounts.iter().any(plan::is_bind) =>
+            {
                 Some(OwnerMap::make(owner, ids)?)
             }
             _ => None,
@@ -104,17 +103,26 @@ impl Boundary for ProcessBoundary {
         let arguments: [&CStr; 2] = [c"lighter", c"runner"];
         let child = spawn(plan.flags, &plan.steps, self.program.as_fd(), &arguments)
             .map_err(|error| start_error(&plan.steps, error, is_root))?;
-        let pid = Pid::from_raw(child.pid).ok_or_else(|| StartError {
-            action: "start a runner".to_owned(),
-            hint: None,
-            source: io::Error::other("the kernel gave no process number"),
-        })?;
-        let pidfd =
-            rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(|error| StartError {
-                action: "watch a runner".to_owned(),
-                hint: None,
-                source: error.into(),
-            })?;
+        Pid::from_raw(child.pid).ok_or_else(|| {
+            let source = io::Error::other("the kernel gave no process number");
+            StartError::new("start a runner", source)
+        })
+    }
+}
+
+impl Boundary for ProcessBoundary {
+    fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
+        check_owner(spec, self.caller)?;
+        let pid = match self.spawn(spec, self.ids()) {
+            // The owner that the user named does not need a map to be given what is its own.
+            Err(error) if error.lacks_owner_map => match spec.owner {
+                Some(owner) if owner.user != 0 => self.spawn(spec, owner)?,
+                _ => return Err(error),
+            },
+            spawned => spawned?,
+        };
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            .map_err(|error| StartError::new("watch a runner", error.into()))?;
         let layout = match spec.root {
             Root::Directory(_) => DIRECTORY_LAYOUT,
             Root::Tree { .. } => TREE_LAYOUT,
@@ -130,14 +138,15 @@ impl Boundary for ProcessBoundary {
 /// `--user` changes who owns what a guest writes; only root can give files away.
 fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
     match spec.owner {
-        Some(owner) if caller.user != 0 && owner != caller => Err(StartError {
-            action: format!("run as {}:{}", owner.user, owner.group),
-            hint: Some(format!(
+        Some(owner) if caller.user != 0 && owner != caller => {
+            let action = format!("run as {}:{}", owner.user, owner.group);
+            let mut error = StartError::new(action, io::Error::from_raw_os_error(libc::EPERM));
+            error.hint = Some(format!(
                 "only root can run a program as another user; leave --user out, or give {}:{}",
                 caller.user, caller.group
-            )),
-            source: io::Error::from_raw_os_error(libc::EPERM),
-        }),
+            ));
+            Err(error)
+        }
         _ => Ok(()),
     }
 }
@@ -146,6 +155,7 @@ fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
 fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
     let shown = |path: &CString| path.to_string_lossy().into_owned();
     let mut hint = None;
+    let mut lacks_owner_map = false;
     let action = match steps.get(error.step) {
         // Nothing was done yet: the kernel refused the process or its namespaces.
         _ if error.step == 0 && is_namespace_refusal(&error.source) => {
@@ -158,9 +168,11 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
         }
         Some(Step::Bind(bind)) => {
             if bind.owner_map.is_some() && error.source.raw_os_error() == Some(libc::EINVAL) {
+                lacks_owner_map = true;
                 hint = Some(
                     "the file system has no idmapped mounts, so what the program writes could not be \
-                     given to you: mount it :ro, or name its owner with --user UID:GID"
+                     given to you: mount it :ro, or run the program as the files' owner, who may not \
+                     be root, with --user UID:GID"
                         .to_owned(),
                 );
             }
@@ -193,6 +205,7 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
     StartError {
         action,
         hint,
+        lacks_owner_map,
         source: error.source,
     }
 }

@@ -15,11 +15,7 @@ impl OwnerMap {
     pub(crate) fn make(on_disk: Ids, runner: Ids) -> Result<Self, StartError> {
         make(on_disk, runner)
             .map(Self)
-            .map_err(|source| StartError {
-                action: "map the owner of mounted files".to_owned(),
-                hint: None,
-                source,
-            })
+            .map_err(|error| StartError::new("map the owner of mounted files", error))
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {

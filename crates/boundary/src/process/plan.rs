@@ -194,6 +194,8 @@ impl Plan {
                 moved.push((fd, *place));
             }
         }
+        // What the caller has open besides, on whatever number, ends with this process.
+        self.steps.push(Step::CloseAllOnExec);
         self.steps.extend(
             moved
                 .into_iter()
@@ -207,9 +209,7 @@ fn path_string(path: &Path) -> Result<CString, StartError> {
 }
 
 fn string(text: impl Into<Vec<u8>>) -> Result<CString, StartError> {
-    CString::new(text).map_err(|error| StartError {
-        action: "use a path with a NUL byte in it".to_owned(),
-        hint: None,
-        source: io::Error::other(error),
+    CString::new(text).map_err(|error| {
+        StartError::new("use a path with a NUL byte in it", io::Error::other(error))
     })
 }

@@ -42,6 +42,8 @@ pub enum Step {
     DieWithParent,
     /// No signal is blocked.
     ClearSignalMask,
+    /// No descriptor but the three standard ones survives `exec`, unless it is placed later.
+    CloseAllOnExec,
     /// A descriptor gets this number and survives `exec`.
     PlaceDescriptor(RawFd, RawFd),
 }
@@ -59,7 +61,8 @@ pub struct Bind {
     pub is_read_only: bool,
     /// Whether code in it may be mapped executable.
     pub is_executable: bool,
-    /// A user namespace whose map translates the owners of files.
+    /// A user namespace whose map translates the owners of files; where the file system has no
+    /// such mounts, a read-only tree is mounted without it.
     pub owner_map: Option<RawFd>,
 }
 
@@ -259,6 +262,13 @@ fn perform(step: &Step) -> Result<(), i32> {
             )
             .map(drop)
         }
+        Step::CloseAllOnExec => call!(
+            SYS_close_range,
+            libc::STDERR_FILENO + 1,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC
+        )
+        .map(drop),
         Step::PlaceDescriptor(from, to) if from == to => {
             call!(SYS_fcntl, *from, libc::F_SETFD, 0).map(drop)
         }
@@ -302,7 +312,13 @@ fn mount_tree(bind: &Bind) -> Result<(), i32> {
         attributes |= libc::MOUNT_ATTR_NOEXEC;
     }
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
-    set_mount(tree, c"", flags, attributes, bind.owner_map)?;
+    match set_mount(tree, c"", flags, attributes, bind.owner_map) {
+        // A file system without idmapped mounts. What is only read belongs to whom it belongs.
+        Err(libc::EINVAL) if bind.is_read_only && bind.owner_map.is_some() => {
+            set_mount(tree, c"", flags, attributes, None)?;
+        }
+        set => set?,
+    }
     call!(
         SYS_move_mount,
         tree,

@@ -1,4 +1,5 @@
 //! System calls that no well-kept crate offers as they are needed here. Each function makes one.
 
 pub mod clone;
+pub mod memory_file;
 pub mod signal;

@@ -18,14 +18,12 @@ fn run(workspace: &Workspace) {
 }
 
 /// The native code of the one program that was compiled.
-#[expect(clippy::expect_used, reason = "a run has just made it")]
 fn code(workspace: &Workspace) -> PathBuf {
     let entries = fs::read_dir(workspace.data().join("compiled/code")).expect("entries");
     let entry = entries.filter_map(Result::ok).next().expect("one entry");
     entry.path().join("code")
 }
 
-#[expect(clippy::expect_used, reason = "the test owns the file")]
 fn alter(workspace: &Workspace, change: impl FnOnce(&mut Vec<u8>)) {
     let code = code(workspace);
     let mut bytes = fs::read(&code).expect("the code");
@@ -122,22 +120,5 @@ fn program_runs_uncached_with_one_warning_where_nothing_can_be_kept() {
     assert!(
         left.iter().all(|entry| entry.file_name() == "empty"),
         "{left:?}"
-    );
-}
-
-#[test]
-fn named_pipe_is_refused_without_waiting() {
-    let workspace = workspace();
-    let pipe = workspace.path("pipe.wasm");
-    rustix::fs::mkfifoat(
-        rustix::fs::CWD,
-        &pipe,
-        rustix::fs::Mode::from_raw_mode(0o600),
-    )
-    .unwrap();
-    let outcome = workspace.lighter(["run"]).arg(pipe).run();
-    outcome.assert_refused(
-        126,
-        &["is a named pipe, not a file", "lighter run - < FILE"],
     );
 }

@@ -2,9 +2,18 @@
 //!
 //! [`run`] is what `lighter run` promises, shown by one small program; [`programs`] are other people's
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
-//! of 0.3 says of files.
+//! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
+//! [`owners`] is who owns files and processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test and what helps it may fail where they like"
+)]
+
+mod bad_input;
 mod cache;
+mod owners;
 mod programs;
 mod run;
 mod surprises;

@@ -24,7 +24,7 @@ fn parse(text: &str) -> Option<u128> {
 fn drawn() -> u128 {
     let mut bytes = [0; 16];
     // Without randomness the value stays 0, which no record of this process outlives.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    let _ = getrandom::fill(&mut bytes);
     u128::from_ne_bytes(bytes)
 }
 

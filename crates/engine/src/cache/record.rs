@@ -47,7 +47,7 @@ impl InstallationKey {
                 .create(directory.join(each))?;
         }
         let mut key = [0; KEY_BYTES];
-        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        getrandom::fill(&mut key)?;
         let new = directory.join(format!(".key-{}", std::process::id()));
         write_private(&new, &key)?;
         // Of several that start at once the first one's key counts.

@@ -51,6 +51,23 @@ impl GrantError {
         ErrorKind::InvalidInput
     }
 
+    /// What the user can do, where the text does not say it by itself.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::DuplicateMountPoint { .. } => {
+                Some("mount one thing there, or give each its own target")
+            }
+            Self::DuplicateName { .. } => {
+                Some("wasi:config answers each name once: rename one of them")
+            }
+            Self::EnvironmentFile { .. } => {
+                Some("each line is NAME=VALUE, NAME, or a comment that starts with #")
+            }
+            Self::Malformed { .. } | Self::UnknownKey { .. } => None,
+        }
+    }
+
     /// What is wrong, without the grant's name and value: for a front that says these itself.
     #[must_use]
     pub fn reason(&self) -> String {

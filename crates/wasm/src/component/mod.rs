@@ -2,7 +2,6 @@
 //!
 //! ```text
 //!   link.rs         imports -> linker, or the list of what is missing
-//!   directories.rs  preopened directories
 //!   entry.rs        exports -> what is called
 //!   call.rs         calls it, and says how it ended
 //!   invoke.rs       arguments and results as text
@@ -13,20 +12,22 @@
 
 mod call;
 pub(crate) mod catalog;
-mod directories;
 mod entry;
 mod invoke;
 mod link;
 pub(crate) mod refused;
 pub(crate) mod stdio;
 
+use crate::directories::open_initial;
 use crate::host::Host;
 use lighter_types::bundle::Bundle;
+use lighter_types::escape::escape;
 use lighter_types::runner_protocol::{End, Failure};
 use lighter_types::secret::SecretBytes;
+use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::{Component, ResourceTable};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// What the store of a component holds.
 pub(crate) struct ComponentState {
@@ -105,7 +106,7 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
         .stderr(stdio::Output::stderr(terminals.stderr));
     // Before the directories, which copy the setting.
     builder.allow_blocking_current_thread(true);
-    directories::open(&mut builder, &bundle)?;
+    open_directories(&mut builder, &bundle)?;
     if let Some(directory) = &bundle.initial_directory {
         builder.initial_cwd(directory);
     }
@@ -117,4 +118,26 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
         config: bundle.config,
         initial_directory: bundle.initial_directory,
     })
+}
+
+/// Opens the bundle's directories, the initial one first, under the name `.`.
+///
+/// All are open for writing: the kernel holds what is read-only.
+fn open_directories(builder: &mut WasiCtxBuilder, bundle: &Bundle) -> Result<(), Failure> {
+    let mut open = |path: &Path, name: &str| {
+        builder
+            .preopened_dir(path, name, FsPerms::ReadWrite)
+            .map(drop)
+            .map_err(|error| Failure::Internal {
+                reason: format!("could not open directory {}: {error}", escape(name)),
+            })
+    };
+    if let Some(directory) = &bundle.initial_directory {
+        let (_, path) = open_initial(&bundle.preopens, directory)?;
+        open(&path, ".")?;
+    }
+    bundle
+        .preopens
+        .iter()
+        .try_for_each(|preopen| open(Path::new(&preopen.runner_path), &preopen.guest_path))
 }

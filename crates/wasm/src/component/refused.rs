@@ -5,10 +5,13 @@
 //! refusals. So a failure, and only a failure, costs a few more system calls here.
 
 use super::ComponentState;
+use crate::directories::{is_escape, point_at};
+use cap_std::fs::Dir;
 use lighter_types::refusal::Refusal;
-use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat, fstatvfs, openat2};
+use rustix::fs::{StatVfsMountFlags, fstat, fstatvfs};
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::Resource;
@@ -144,20 +147,19 @@ fn guest_path(state: &mut ComponentState, file: &File, path: &str) -> String {
     }
 }
 
-fn open_path(file: &File, path: &str) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(file, path, flags, Mode::empty(), ResolveFlags::BENEATH)
+fn open_path(file: &File, path: &str) -> io::Result<File> {
+    point_at(&Dir::from_std_file(file.try_clone()?), path, true)
 }
 
 fn leads_out(file: &File, path: &str) -> bool {
-    let leads_out = |path: &str| matches!(open_path(file, path), Err(rustix::io::Errno::XDEV));
+    let leads_out = |path: &str| open_path(file, path).is_err_and(|error| is_escape(&error));
     leads_out(path) || leads_out(&parent(path))
 }
 
 /// Opens what lies at the path, or the directory that it would lie in.
-fn nearest(file: &File, path: &str) -> Option<OwnedFd> {
+fn nearest(file: &File, path: &str) -> Option<File> {
     if path.is_empty() {
-        return file.try_clone().ok().map(OwnedFd::from);
+        return file.try_clone().ok();
     }
     open_path(file, path)
         .or_else(|_| open_path(file, &parent(path)))

@@ -53,9 +53,7 @@ struct Program {
 
 fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Program, Failure> {
     let plan = link::plan(module, &bundle.stubs, &bundle.denials)?;
-    let context = WasiContext::new(&bundle, host)
-        .map(Arc::new)
-        .map_err(|reason| Failure::Unsupported { reason })?;
+    let context = WasiContext::new(&bundle, host).map(Arc::new)?;
     let dump = Arc::new(Dump::new(&bundle));
     let threads = plan
         .spawns_threads

@@ -2,15 +2,14 @@
 
 use super::MemoryHandle;
 use super::descriptor::{Descriptor, DescriptorTable};
-use super::errno::{Errno, is_escape};
+use super::errno::Errno;
 use super::types::rights;
+use crate::directories::{is_escape, open_initial, open_preopen};
 use crate::host::Host;
-use cap_std::fs::Dir;
-use lighter_types::bundle::{Bundle, Preopen};
+use lighter_types::bundle::Bundle;
 use lighter_types::refusal::Refusal;
-use rustix::fs::{Mode, OFlags};
+use lighter_types::runner_protocol::Failure;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -57,8 +56,8 @@ impl WasiContext {
     /// Opens the granted directories and makes the program's descriptors.
     ///
     /// # Errors
-    /// What could not be opened and why, as text for a person.
-    pub(crate) fn new(bundle: &Bundle, host: Arc<dyn Host>) -> Result<Self, String> {
+    /// A directory that could not be opened.
+    pub(crate) fn new(bundle: &Bundle, host: Arc<dyn Host>) -> Result<Self, Failure> {
         let terminals = bundle.terminals;
         let mut descriptors = vec![
             Descriptor::stream(rustix::stdio::stdin(), terminals.stdin, rights::FD_READ),
@@ -67,17 +66,13 @@ impl WasiContext {
         ];
         // Listeners come here once there are any: programs expect them from 3 up, and look for
         // directories only after them.
-        let mut directories = Vec::new();
-        for preopen in &bundle.preopens {
-            let dir = open_preopen(preopen)
-                .map_err(|error| format!("could not open {}: {error}", preopen.guest_path))?;
-            directories.push((dir, preopen.guest_path.clone()));
-        }
         if let Some(path) = &bundle.initial_directory {
-            let dir = open_initial_directory(path, &directories)?;
+            let (dir, _) = open_initial(&bundle.preopens, path)?;
             descriptors.push(Descriptor::preopen(dir, ".".to_owned(), path.clone()));
         }
-        for (dir, path) in directories {
+        for preopen in &bundle.preopens {
+            let path = preopen.guest_path.clone();
+            let dir = open_preopen(preopen)?;
             descriptors.push(Descriptor::preopen(dir, path.clone(), path));
         }
         Ok(Self {
@@ -116,66 +111,5 @@ impl WasiContext {
             self.host.refused(refusal);
         }
         Errno::from(error)
-    }
-}
-
-fn open_preopen(preopen: &Preopen) -> io::Result<Dir> {
-    let fd = rustix::fs::open(
-        preopen.runner_path.as_str(),
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    Ok(Dir::from_std_file(File::from(fd)))
-}
-
-/// Opens the working directory through the granted directory that holds it.
-fn open_initial_directory(path: &str, directories: &[(Dir, String)]) -> Result<Dir, String> {
-    let (dir, rest) = directories
-        .iter()
-        .filter_map(|(dir, name)| Some((dir, name, below(path, name)?)))
-        .max_by_key(|(_, name, _)| name.len())
-        .map(|(dir, _, rest)| (dir, rest))
-        .ok_or_else(|| {
-            format!("the working directory {path} is in none of the granted directories")
-        })?;
-    open_to_list(dir, rest)
-        .map_err(|error| format!("could not open the working directory {path}: {error}"))
-}
-
-/// The path from the directory `name` to `path`, if it lies there.
-fn below<'a>(path: &'a str, name: &str) -> Option<&'a str> {
-    let rest = path.strip_prefix(name.trim_end_matches('/'))?;
-    match rest.strip_prefix('/') {
-        Some(rest) => Some(rest.trim_start_matches('/')),
-        None if rest.is_empty() => Some(""),
-        None => None,
-    }
-}
-
-fn open_to_list(dir: &Dir, path: &str) -> io::Result<Dir> {
-    use cap_std::fs::{OpenOptions, OpenOptionsExt};
-    let path = if path.is_empty() { "." } else { path };
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(directory_flag());
-    let file = dir.open_with(path, &options)?;
-    Ok(Dir::from_std_file(file.into_std()))
-}
-
-/// `O_DIRECTORY`, as `custom_flags` wants it.
-pub(super) fn directory_flag() -> i32 {
-    OFlags::DIRECTORY.bits().cast_signed()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn path_below_a_directory_is_found_by_whole_names() {
-        assert_eq!(below("/data/x/y", "/data"), Some("x/y"));
-        assert_eq!(below("/data", "/data"), Some(""));
-        assert_eq!(below("/data/", "/data"), Some(""));
-        assert_eq!(below("/database", "/data"), None);
-        assert_eq!(below("/x", "/"), Some("x"));
     }
 }

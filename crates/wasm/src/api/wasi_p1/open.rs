@@ -1,11 +1,12 @@
 //! Opening by path.
 
-use super::context::{WasiContext, directory_flag};
+use super::context::WasiContext;
 use super::descriptor::{Descriptor, Directory, Kind};
 use super::errno::Errno;
 use super::types::{DATA_SYNC, LOOKUP_SYMLINK_FOLLOW, fdflags, oflags, rights};
 use super::{Function, call};
 use crate::core::CoreState;
+use crate::directories::directory_flag;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::fd::OwnedFd;

@@ -8,9 +8,9 @@ use super::status::timestamps;
 use super::types::{Dialect, FileStatus, LOOKUP_SYMLINK_FOLLOW, rights};
 use super::{Function, call};
 use crate::core::CoreState;
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt};
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, OFlags, Timestamps};
+use crate::directories::point_at;
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, Timestamps};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
@@ -156,19 +156,6 @@ fn stat(dir: &Dir, path: &str, is_followed: bool) -> io::Result<rustix::fs::Stat
         return Ok(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)?);
     }
     Ok(rustix::fs::fstat(point_at(dir, path, is_followed)?)?)
-}
-
-/// Opens a path only to have it: no right to its content is needed or given.
-fn point_at(dir: &Dir, path: &str, is_followed: bool) -> io::Result<cap_std::fs::File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    options.custom_flags(OFlags::PATH.bits().cast_signed());
-    options.follow(if is_followed {
-        FollowSymlinks::Yes
-    } else {
-        FollowSymlinks::No
-    });
-    dir.open_with(path, &options)
 }
 
 #[expect(clippy::too_many_arguments, reason = "these are WASI's parameters")]

@@ -4,7 +4,6 @@ use super::errno::Errno;
 use super::memory::Memory;
 use super::{Exit, Function, call, call_without_memory};
 use crate::core::CoreState;
-use rustix::rand::{GetRandomFlags, getrandom};
 use wasmtime::Caller;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -116,16 +115,7 @@ fn sched_yield(caller: Caller<'_, CoreState>) -> u32 {
 fn random_get(caller: Caller<'_, CoreState>, buffer: u32, length: u32) -> Result<u32> {
     call(caller, |_, memory| {
         memory.fill(buffer, length, |bytes| {
-            let mut rest = bytes;
-            while !rest.is_empty() {
-                let done = match getrandom(&mut *rest, GetRandomFlags::empty()) {
-                    Ok(done) => done,
-                    Err(rustix::io::Errno::INTR) => continue,
-                    Err(errno) => return Err(errno.into()),
-                };
-                rest = rest.get_mut(done..).ok_or(Errno::IO)?;
-            }
-            Ok(())
+            getrandom::fill(bytes).map_err(|_| Errno::IO)
         })
     })
 }

@@ -148,14 +148,14 @@ fn missing_working_directory_is_named() {
     assert!(
         outcome
             .stderr
-            .contains("could not open the working directory /data/none"),
+            .contains("the working directory /data/none: "),
         "{outcome:?}"
     );
     let outcome = guest::run(&["--cwd", "/other"], &program, &[]);
     assert!(
         outcome
             .stderr
-            .contains("in none of the granted directories"),
+            .contains("in none of the mounted directories"),
         "{outcome:?}"
     );
 }

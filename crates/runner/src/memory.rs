@@ -1,0 +1,72 @@
+//! The allocator of the program file, which knows what to do in a locked role when there is no
+//! more memory: a role has nowhere to print to and is process 1 of its namespace, where the
+//! kernel ignores an abort.
+
+use lighter_types::exit;
+use lighter_types::runner_protocol::{
+    CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FromRunner, encode,
+};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::OnceLock;
+
+/// The system's allocator; in a locked role a failure to allocate is the role's last word.
+#[derive(Debug)]
+pub struct Memory;
+
+/// The frame that a role ends with when its memory is used up, made while there is some.
+static LAST_WORD: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// Makes every failure to allocate end this process with a frame that says so.
+pub(crate) fn end_when_exhausted() {
+    let message = FromRunner::Ended(End::Failed(Failure::OutOfMemory));
+    if let Ok(frame) = encode(&message, FROM_RUNNER_BYTES) {
+        // A process is one role, so this is the only frame there is.
+        let _ = LAST_WORD.set(frame);
+    }
+}
+
+/// Says the last word, if this is a locked role. Calls write(2) and _exit(2) and nothing else,
+/// since whoever allocates may hold any lock.
+fn exhausted() {
+    let Some(frame) = LAST_WORD.get() else {
+        return;
+    };
+    // SAFETY: the pointer and the length are the frame's, which is never dropped. Should another
+    // thread be in the middle of a frame of its own, the keeper finds that out and says so.
+    #[expect(unsafe_code, reason = "only raw calls may be made here")]
+    unsafe {
+        libc::write(CONTROL_FD, frame.as_ptr().cast(), frame.len());
+    }
+    crate::end(exit::OUR_BUG);
+}
+
+fn checked(pointer: *mut u8) -> *mut u8 {
+    if pointer.is_null() {
+        exhausted();
+    }
+    pointer
+}
+
+// SAFETY: all calls are passed on to the system's allocator, with what they came with.
+#[expect(unsafe_code, reason = "an allocator is unsafe to call")]
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that are asked for.
+        checked(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        checked(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        checked(unsafe { System.realloc(pointer, layout, size) })
+    }
+}
