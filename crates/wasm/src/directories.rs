@@ -7,7 +7,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use lighter_types::bundle::Preopen;
 use lighter_types::escape::escape;
 use lighter_types::runner_protocol::Failure;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,19 @@ pub(crate) fn point_at(dir: &Dir, path: &str, is_followed: bool) -> io::Result<F
             FollowSymlinks::No
         });
     Ok(dir.open_with(path, &options)?.into_std())
+}
+
+/// The status of what lies at a path, without opening it.
+///
+/// # Errors
+/// As [`point_at`].
+pub(crate) fn stat_at(dir: &Dir, path: &str, is_followed: bool) -> io::Result<Stat> {
+    let is_name = !path.is_empty() && path != ".." && !path.contains('/');
+    if is_name && !is_followed {
+        // A lone name that is not followed cannot lead out.
+        return Ok(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)?);
+    }
+    Ok(rustix::fs::fstat(point_at(dir, path, is_followed)?)?)
 }
 
 /// Whether the error is `cap-std`'s for a path that leads out of its directory: it carries no

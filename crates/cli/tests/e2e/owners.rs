@@ -146,10 +146,14 @@ fn runner_holds_no_descriptor_and_no_right_of_the_caller() {
         "spin.wat",
         "(module (func (export \"_start\") (loop (br 0))))",
     );
+    workspace
+        .lighter(["compile", "./spin.wat"])
+        .run()
+        .assert(0, "");
     let script = "exec 4<secret 5<secret 6<secret 8<secret 9<secret
          \"$0\" run --timeout 5s ./spin.wat & keeper=$!
          until runner=$(cat /proc/$keeper/task/$keeper/children) && test -n \"$runner\" &&
-             ls -l /proc/$((runner))/fd | grep -q compiled; do :; done
+             grep -q '^Seccomp:.*2' /proc/$((runner))/status; do :; done
          ls -l /proc/$((runner))/fd | grep -c secret
          grep -E '^(CapEff|CapPrm|NoNewPrivs|Seccomp):' /proc/$((runner))/status
          tr -d '\\0' < /proc/$((runner))/environ

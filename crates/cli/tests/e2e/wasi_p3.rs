@@ -3,7 +3,8 @@
 //! The program is `tests/programs/files-p3`: it prints what differs, so it prints nothing.
 
 use crate::{mount, workspace};
-use lighter_testkit::programs;
+use lighter_testkit::{Outcome, Workspace, programs};
+use std::os::unix::ffi::OsStrExt;
 
 #[test]
 fn paths_that_lead_nowhere_or_out_are_refused() {
@@ -66,6 +67,30 @@ fn directories_are_listed() {
 }
 
 #[test]
+fn listing_goes_on_behind_a_name_that_is_not_unicode() {
+    let workspace = filled_workspace();
+    let name = std::ffi::OsStr::from_bytes(b"data/\xff");
+    workspace.write(name, "");
+    for number in 0..200 {
+        workspace.write(format!("data/{number}"), "");
+    }
+    let mode = rustix::fs::Mode::from_raw_mode(0o644);
+    rustix::fs::mkfifoat(rustix::fs::CWD, workspace.path("data/pipe"), mode).unwrap();
+    check_in(&workspace, "unusual-entries", "");
+}
+
+#[test]
+fn hard_link_to_a_directory_is_no_matter_of_rights() {
+    let workspace = filled_workspace();
+    let outcome = check_in(&workspace, "hard-links", "");
+    assert!(
+        !outcome.stderr_text().contains("--user"),
+        "{}",
+        outcome.describe()
+    );
+}
+
+#[test]
 fn files_have_an_identity() {
     check("identity");
 }
@@ -90,12 +115,21 @@ fn check(what: &str) {
 }
 
 #[track_caller]
-#[expect(clippy::expect_used, reason = "a workspace can be written")]
 fn check_mounted(what: &str, mode: &str) {
+    check_in(&filled_workspace(), what, mode);
+}
+
+/// A workspace with the directory that the program expects.
+fn filled_workspace() -> Workspace {
     let workspace = workspace();
     workspace.write("data/a.txt", "test-a\n");
     workspace.write("data/b.txt", "test-b\n");
-    std::os::unix::fs::symlink("..", workspace.path("data/parent")).expect("a link");
+    std::os::unix::fs::symlink("..", workspace.path("data/parent")).unwrap();
+    workspace
+}
+
+#[track_caller]
+fn check_in(workspace: &Workspace, what: &str, mode: &str) -> Outcome {
     let source = format!("{}{mode}", mount(&workspace.path("data"), "/"));
     let outcome = workspace
         .lighter(["run", "-v", &source])
@@ -108,4 +142,5 @@ fn check_mounted(what: &str, mode: &str) {
         "{}",
         outcome.describe()
     );
+    outcome
 }

@@ -16,6 +16,7 @@ mod entry;
 mod invoke;
 mod link;
 pub(crate) mod refused;
+pub(crate) mod status;
 pub(crate) mod stdio;
 
 use crate::directories::open_initial;

@@ -4,11 +4,11 @@
 //! that leads out of its directory arrives as `not-permitted`, like some of the kernel's own
 //! refusals. So a failure, and only a failure, costs a few more system calls here.
 
-use super::ComponentState;
+use super::{ComponentState, status};
 use crate::directories::{is_escape, point_at};
 use cap_std::fs::Dir;
 use lighter_types::refusal::Refusal;
-use rustix::fs::{StatVfsMountFlags, fstat, fstatvfs};
+use rustix::fs::fstat;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -88,7 +88,14 @@ pub(crate) fn explain(state: &mut ComponentState, attempt: &Attempt, code: Code)
         state.host.refused(Refusal::Escape { path });
         return None;
     }
-    let is_change = attempt.action != "read";
+    // The system's answer to a hard link to a directory is no matter of rights.
+    if attempt.action == "link"
+        && let Some((file, path)) = places.get(1)
+        && status::is_directory(file, path)
+    {
+        return None;
+    }
+    let is_change = !matches!(attempt.action, "read" | "look at");
     if is_change
         && let Some((file, path)) = places.iter().find(|(file, path)| is_read_only(file, path))
     {
@@ -174,9 +181,7 @@ fn parent(path: &str) -> String {
 }
 
 fn is_read_only(file: &File, path: &str) -> bool {
-    nearest(file, path)
-        .and_then(|found| fstatvfs(found).ok())
-        .is_some_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY))
+    nearest(file, path).is_some_and(|found| status::is_read_only(&found))
 }
 
 fn device(file: &File, path: &str) -> Option<u64> {

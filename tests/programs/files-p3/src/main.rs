@@ -51,6 +51,7 @@ impl wasip3::exports::cli::run::Guest for Files {
             "size" => directory.sizes().await,
             "unlink" => directory.unlinks().await,
             "entries" => directory.entries().await,
+            "unusual-entries" => directory.unusual_entries().await,
             "identity" => directory.identity().await,
             "read-only" => directory.read_only().await,
             "clocks" => clocks().await,
@@ -158,6 +159,9 @@ impl Directory<'_> {
         expect("writing is not reading", flags_of("a.txt", plain, WRITE).await.ok(), &[Some(WRITE)]);
         let exclusive = flags_of("a.txt", OpenFlags::EXCLUSIVE, none).await.ok();
         expect("exclusive without create", exclusive, &[Some(READ)]);
+        let mutable = DescriptorFlags::MUTATE_DIRECTORY;
+        let changed = flags_of(".", OpenFlags::DIRECTORY, READ | mutable).await.ok();
+        expect("changing a directory", changed, &[Some(READ | mutable)]);
         for (asked, got) in [(none, BOTH), (READ, BOTH), (WRITE, WRITE), (BOTH, BOTH)] {
             let what = format!("a new file with {asked:?}");
             expect(&what, flags_of("c", NEW, asked).await.ok(), &[Some(got)]);
@@ -207,8 +211,9 @@ impl Directory<'_> {
         expect_ok("remove", self.rmdir("q").await);
         for path in ["q/", "q///"] {
             expect_ok(&format!("make {path}"), self.mkdir(path).await);
-            expect_ok("remove it", self.rmdir("q").await);
+            expect_ok("remove it", self.rmdir(path).await);
         }
+        expect_error("remove a file with a slash", self.rmdir("a.txt/").await, &[NotDirectory]);
         expect_error("remove nothing", self.rmdir("").await, &[NoEntry]);
         expect_error("remove .", self.rmdir(".").await, &[Invalid, Access, Busy]);
         expect_error("remove ..", self.rmdir("..").await, &[NotPermitted]);
@@ -317,6 +322,16 @@ impl Directory<'_> {
         expect_type("type of .", at(NO_FOLLOW, ".").await.map(|found| found.type_), DescriptorType::Directory);
         let link = at(NO_FOLLOW, "parent").await.map(|found| found.type_);
         expect_type("type of a link", link, DescriptorType::SymbolicLink);
+        let times = async |flags| {
+            let found = at(flags, "a.txt").await.expect("status");
+            let found = [found.data_modification_timestamp, found.status_change_timestamp];
+            found.map(|time| time.map(|time| (time.seconds, time.nanoseconds)))
+        };
+        let own = [status.data_modification_timestamp, status.status_change_timestamp];
+        let own = own.map(|time| time.map(|time| (time.seconds, time.nanoseconds)));
+        expect("times by path", times(NO_FOLLOW).await, &[own]);
+        expect("times by a path that is followed", times(FOLLOW).await, &[own]);
+        expect("a time of change", own[1] >= own[0] && own[1].is_some(), &[true]);
         expect_error("below a file", file.stat_at(NO_FOLLOW, "z".into()).await, &[NotDirectory]);
         expect_error("of a file as .", file.stat_at(NO_FOLLOW, ".".into()).await, &[NotDirectory]);
         expect_error("of nothing", at(NO_FOLLOW, "").await, &[NoEntry]);
@@ -405,6 +420,16 @@ impl Directory<'_> {
         expect_error("of a file", end.await, &[ErrorCode::NotDirectory]);
     }
 
+    /// For a directory with a name that is not Unicode, a pipe and two hundred files besides.
+    async fn unusual_entries(&self) {
+        let (stream, end) = self.get().read_directory();
+        let found = stream.collect().await;
+        expect("entries", found.len(), &[204]);
+        expect_error("a name is not Unicode", end.await, &[ErrorCode::IllegalByteSequence]);
+        let pipe = found.into_iter().find(|entry| entry.name == "pipe").map(|entry| entry.type_);
+        expect_type("a pipe", pipe.ok_or(ErrorCode::NoEntry), DescriptorType::Fifo);
+    }
+
     async fn identity(&self) {
         let [a, again, b] = [self.read("a.txt").await, self.read("a.txt").await, self.read("b.txt").await]
             .map(|file| file.expect("a file"));
@@ -425,6 +450,7 @@ impl Directory<'_> {
     /// For a directory that was granted read-only.
     async fn read_only(&self) {
         let codes = [ErrorCode::ReadOnly, ErrorCode::NotPermitted];
+        expect("flags", self.get().get_flags().await.ok(), &[Some(READ)]);
         expect_ok("read", self.read("a.txt").await);
         expect_error("write", self.open(NO_FOLLOW, "a.txt", OpenFlags::empty(), WRITE).await, &codes);
         expect_error("truncate", self.open(NO_FOLLOW, "a.txt", OpenFlags::TRUNCATE, READ).await, &codes);

@@ -8,7 +8,7 @@ use super::status::timestamps;
 use super::types::{Dialect, FileStatus, LOOKUP_SYMLINK_FOLLOW, rights};
 use super::{Function, call};
 use crate::core::CoreState;
-use crate::directories::point_at;
+use crate::directories::{point_at, stat_at};
 use cap_std::fs::Dir;
 use rustix::fs::{AtFlags, Timestamps};
 use std::io;
@@ -141,21 +141,11 @@ fn path_filestat_get(
     call(caller, |context, memory| {
         let place = Place::read(context, memory, fd, path, length)?;
         let dir = place.dir(rights::PATH_FILESTAT_GET)?;
-        let stat = stat(dir, &place.path, lookup & LOOKUP_SYMLINK_FOLLOW != 0)
+        let stat = stat_at(dir, &place.path, lookup & LOOKUP_SYMLINK_FOLLOW != 0)
             .map_err(|error| place.fail(context, "look at", error))?;
         let (record, length) = FileStatus::of(&stat).record(dialect);
         memory.write(result, record.get(..length).ok_or(Errno::IO)?)
     })
-}
-
-/// The status of what lies at a path, without opening it.
-fn stat(dir: &Dir, path: &str, is_followed: bool) -> io::Result<rustix::fs::Stat> {
-    let is_name = !path.is_empty() && path != ".." && !path.contains('/');
-    if is_name && !is_followed {
-        // A lone name that is not followed cannot lead out.
-        return Ok(rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW)?);
-    }
-    Ok(rustix::fs::fstat(point_at(dir, path, is_followed)?)?)
 }
 
 #[expect(clippy::too_many_arguments, reason = "these are WASI's parameters")]

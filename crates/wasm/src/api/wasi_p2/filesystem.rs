@@ -3,7 +3,7 @@
 
 use super::streams::{Input, Output};
 use crate::component::refused::{Attempt, Better, Code, explain};
-use crate::component::{ComponentLinker, ComponentState as State};
+use crate::component::{ComponentLinker, ComponentState as State, status};
 use std::sync::Arc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable};
@@ -17,7 +17,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult};
 /// The interface and the version provided.
 pub(super) const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
-type Handle = Resource<Descriptor>;
+pub(super) type Handle = Resource<Descriptor>;
 
 /// Adds the interface.
 pub(super) fn link(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
@@ -26,7 +26,8 @@ pub(super) fn link(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     link_opening(linker)?;
     link_directories(linker)?;
     link_two_places(linker)?;
-    link_attributes(linker)
+    link_attributes(linker)?;
+    super::status::link(linker)
 }
 
 fn link_streams(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
@@ -89,6 +90,11 @@ fn link_opening(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
             Box::new(async move {
                 let mut view = store.data_mut().filesystem();
                 let result = view.open_at(handle, follow, path, open, flags).await;
+                if let Ok(opened) = &result
+                    && flags.contains(DescriptorFlags::MUTATE_DIRECTORY)
+                {
+                    status::note_mutable(store.data_mut(), opened);
+                }
                 settle(&mut store, &attempt, result)
             })
         },
@@ -112,6 +118,7 @@ fn link_directories(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
         "[method]descriptor.remove-directory-at",
         |mut store: StoreContextMut<'_, State>, (handle, path): (Handle, String)| {
             let attempt = Attempt::at("remove", &handle, &path);
+            let path = status::without_slashes(&path).to_owned();
             Box::new(async move {
                 let mut view = store.data_mut().filesystem();
                 let result = view.remove_directory_at(handle, path).await;
@@ -150,7 +157,7 @@ fn link_two_places(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     types.func_wrap_async(
         "[method]descriptor.link-at",
         |mut store: StoreContextMut<'_, State>, (old, follow, from, new, to): Link| {
-            let attempt = Attempt::at("create", &new, &to).and(&old, &from);
+            let attempt = Attempt::at("link", &new, &to).and(&old, &from);
             Box::new(async move {
                 let mut view = store.data_mut().filesystem();
                 let result = view.link_at(old, follow, from, new, to).await;
@@ -211,7 +218,7 @@ fn link_attributes(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
 }
 
 /// Makes the guest's answer of a result, and a report if it was a refusal.
-fn settle<R>(
+pub(super) fn settle<R>(
     store: &mut StoreContextMut<'_, State>,
     attempt: &Attempt,
     result: FsResult<R>,

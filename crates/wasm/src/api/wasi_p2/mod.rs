@@ -9,6 +9,7 @@
 
 mod filesystem;
 mod sockets;
+mod status;
 mod streams;
 
 use super::{ApiSet, Import};

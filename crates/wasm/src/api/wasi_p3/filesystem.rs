@@ -2,7 +2,7 @@
 //! something replaced by ones that report refusals and answer the right error code.
 
 use crate::component::refused::{Attempt, Better, Code, explain};
-use crate::component::{ComponentLinker, ComponentState as State};
+use crate::component::{ComponentLinker, ComponentState as State, status};
 use wasmtime::component::{Accessor, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p3::bindings::filesystem::types::{
@@ -14,7 +14,7 @@ use wasmtime_wasi::p3::filesystem::FilesystemResult;
 /// The interface and the version provided.
 pub(super) const TYPES: &str = "wasi:filesystem/types@0.3.0";
 
-type Handle = Resource<Descriptor>;
+pub(super) type Handle = Resource<Descriptor>;
 
 /// Adds the interface.
 pub(super) fn link(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
@@ -22,7 +22,9 @@ pub(super) fn link(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     link_opening(linker)?;
     link_directories(linker)?;
     link_two_places(linker)?;
-    link_attributes(linker)
+    link_attributes(linker)?;
+    super::status::link(linker)?;
+    super::listing::link(linker)
 }
 
 fn link_opening(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
@@ -42,6 +44,11 @@ fn link_opening(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 let view = store.with_getter::<WasiFilesystem>(State::filesystem);
                 let result =
                     WasiFilesystem::open_at(&view, handle, follow, path, open, flags).await;
+                if let Ok(opened) = &result
+                    && flags.contains(DescriptorFlags::MUTATE_DIRECTORY)
+                {
+                    store.with(|mut access| status::note_mutable(access.data_mut(), opened));
+                }
                 settle(store, &attempt, result)
             })
         },
@@ -65,6 +72,7 @@ fn link_directories(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
         "[method]descriptor.remove-directory-at",
         |store: &Accessor<State>, (handle, path): (Handle, String)| {
             let attempt = Attempt::at("remove", &handle, &path);
+            let path = status::without_slashes(&path).to_owned();
             Box::pin(async move {
                 let view = store.with_getter::<WasiFilesystem>(State::filesystem);
                 let result = WasiFilesystem::remove_directory_at(&view, handle, path).await;
@@ -103,7 +111,7 @@ fn link_two_places(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     types.func_wrap_concurrent(
         "[method]descriptor.link-at",
         |store: &Accessor<State>, (old, follow, from, new, to): Link| {
-            let attempt = Attempt::at("create", &new, &to).and(&old, &from);
+            let attempt = Attempt::at("link", &new, &to).and(&old, &from);
             Box::pin(async move {
                 let view = store.with_getter::<WasiFilesystem>(State::filesystem);
                 let result = WasiFilesystem::link_at(&view, old, follow, from, new, to).await;
@@ -165,7 +173,7 @@ fn link_attributes(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
 }
 
 /// Makes the guest's answer of a result, and a report if it was a refusal.
-fn settle<R>(
+pub(super) fn settle<R>(
     store: &Accessor<State>,
     attempt: &Attempt,
     result: FilesystemResult<R>,

@@ -7,7 +7,9 @@
 //! ```
 
 mod filesystem;
+mod listing;
 mod sockets;
+mod status;
 
 use super::{ApiSet, Import};
 use crate::component::catalog::{self, Interface};

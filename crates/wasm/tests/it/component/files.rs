@@ -128,7 +128,7 @@ fn read_only_directory_says_read_only_and_is_reported() {
     for_both_read_only(&scratch, "rmdir /data d", "remove", "/data/d");
     for_both_read_only(&scratch, "unlink /data f", "remove", "/data/f");
     for_both_read_only(&scratch, "rename /data f g", "rename", "/data/f");
-    for_both_read_only(&scratch, "link /data f g", "create", "/data/g");
+    for_both_read_only(&scratch, "link /data f g", "link", "/data/g");
     for_both_read_only(&scratch, "symlink /data f g", "create", "/data/g");
     for_both_read_only(&scratch, "times /data f", "set times of", "/data/f");
     for_both_read_only(&scratch, "own-times /data", "set times of", "/data");
