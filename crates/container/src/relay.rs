@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The caller's terminal stays in its own mode: its line discipline edits, echoes and makes
-//! signals, which reach the keeper and not the guest.
+//! signals, which reach the keeper and not the guest. It is read when the guest waits for input,
+//! and no further: what is typed for whoever comes next stays.
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -32,6 +33,7 @@ pub(crate) struct Relay {
 struct Input {
     to_runner: OwnedFd,
     buffer: Vec<u8>,
+    is_wanted: bool,
     is_paused: bool,
 }
 
@@ -49,6 +51,7 @@ impl Relay {
         self.input = Some(Input {
             to_runner,
             buffer: Vec::new(),
+            is_wanted: false,
             is_paused: false,
         });
     }
@@ -69,11 +72,18 @@ impl Relay {
         });
     }
 
+    /// The guest waits for input: what is typed next is for it.
+    pub(crate) fn want_input(&mut self) {
+        if let Some(input) = &mut self.input {
+            input.is_wanted = true;
+        }
+    }
+
     /// How soon to look again although nothing happened.
     pub(crate) fn pause(&self) -> Option<Duration> {
         self.input
             .as_ref()
-            .filter(|input| input.is_paused)
+            .filter(|input| input.is_wanted && input.is_paused)
             .map(|_| FOREGROUND_CHECK)
     }
 
@@ -86,7 +96,7 @@ impl Relay {
             ));
         }
         if let Some(input) = &mut self.input {
-            input.is_paused = input.buffer.is_empty() && !is_in_foreground();
+            input.is_paused = input.buffer.is_empty() && (!input.is_wanted || !is_in_foreground());
             let waited = if !input.buffer.is_empty() {
                 PollFd::from_borrowed_fd(input.to_runner.as_fd(), PollFlags::OUT)
             } else if input.is_paused {
@@ -146,6 +156,7 @@ impl Input {
                 Ok(length) => {
                     chunk.truncate(length);
                     self.buffer = chunk;
+                    self.is_wanted = false;
                 }
                 Err(Errno::AGAIN | Errno::INTR) => return true,
                 Err(_) => return false,

@@ -95,7 +95,7 @@ impl Run<'_> {
     ) -> Result<Outcome, Failed> {
         loop {
             match session.next(signals, relay, self.deadline)? {
-                Event::Message(message) => self.hear(message),
+                Event::Message(message) => self.hear(message, relay),
                 Event::Misbehaved(reason) => {
                     session.kill();
                     return Ok(Outcome::Misbehaved { reason });
@@ -119,7 +119,7 @@ impl Run<'_> {
         }
     }
 
-    fn hear(&mut self, message: FromRunner) {
+    fn hear(&mut self, message: FromRunner, relay: &mut Relay) {
         if self.last.is_some() {
             return;
         }
@@ -137,6 +137,7 @@ impl Run<'_> {
                 });
                 self.deadline = Some(Instant::now() + LAST_WORD_TIME);
             }
+            FromRunner::WantsInput => relay.want_input(),
             FromRunner::Compiled { .. } | FromRunner::Inspected(_) => {
                 self.last = Some(Outcome::Misbehaved {
                     reason: "it answered what it was not asked".to_owned(),

@@ -71,4 +71,8 @@ impl lighter_wasm::Host for Control {
             self.send(&FromRunner::Refused(refusal));
         }
     }
+
+    fn wants_input(&self) {
+        self.send(&FromRunner::WantsInput);
+    }
 }

@@ -1,15 +1,17 @@
-//! The allocator of the program file, which knows what to do in a locked role when there is no
-//! more memory: a role has nowhere to print to and is process 1 of its namespace, where the
-//! kernel ignores an abort.
+//! The allocator of the program file: few calls to the kernel, for a start of a millisecond.
+//!
+//! It knows what to do in a locked role when there is no more memory: a role has nowhere to print
+//! to, and is process 1 of its namespace, where the kernel ignores an abort.
 
+use dlmalloc::GlobalDlmalloc;
 use lighter_types::exit;
 use lighter_types::runner_protocol::{
     CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FromRunner, encode,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::sync::OnceLock;
 
-/// The system's allocator; in a locked role a failure to allocate is the role's last word.
+/// The allocator; in a locked role a failure to allocate is the role's last word.
 #[derive(Debug)]
 pub struct Memory;
 
@@ -47,26 +49,26 @@ fn checked(pointer: *mut u8) -> *mut u8 {
     pointer
 }
 
-// SAFETY: all calls are passed on to the system's allocator, with what they came with.
+// SAFETY: all calls are passed on to dlmalloc, with what they came with.
 #[expect(unsafe_code, reason = "an allocator is unsafe to call")]
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are those that are asked for.
-        checked(unsafe { System.alloc(layout) })
+        checked(unsafe { GlobalDlmalloc.alloc(layout) })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as above.
-        checked(unsafe { System.alloc_zeroed(layout) })
+        checked(unsafe { GlobalDlmalloc.alloc_zeroed(layout) })
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
+        unsafe { GlobalDlmalloc.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: as above.
-        checked(unsafe { System.realloc(pointer, layout, size) })
+        checked(unsafe { GlobalDlmalloc.realloc(pointer, layout, size) })
     }
 }

@@ -16,6 +16,7 @@
 //!     | -- Run(Bundle) ---------> |  locks itself, then maps the code
 //!     | <--------------- Loaded - |  nothing of the guest's has run
 //!     | <------- Refused(..) ---- |  any number, bounded by the keeper
+//!     | <------- WantsInput ----- |  where standard input is a terminal
 //!     | <--------- Ended(..) ---- |  last; then the process exits
 //! ```
 
@@ -104,6 +105,8 @@ pub enum FromRunner {
     Loaded,
     /// The guest was refused something.
     Refused(Refusal),
+    /// The guest waits for standard input, which is a terminal, and there is none.
+    WantsInput,
     /// The run is over.
     Ended(End),
     /// The compile role is done.

@@ -1,6 +1,8 @@
 //! What the engine asks of the role that embeds it.
 
 use lighter_types::refusal::Refusal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The embedding role, as the host functions see it.
 ///
@@ -10,4 +12,36 @@ pub trait Host: Send + Sync {
     /// Tells that the guest was refused something. The same refusal may be told often; the
     /// implementation bounds and deduplicates.
     fn refused(&self, refusal: Refusal);
+
+    /// Tells that the guest wants to read standard input, which is a terminal, and that nothing
+    /// is there. It is told once until something came.
+    fn wants_input(&self) {}
+}
+
+/// Standard input where it is a terminal: its bytes come when the guest wants them, so that what
+/// a guest does not read stays for whoever sits at the terminal next.
+pub(crate) struct InputDemand {
+    host: Arc<dyn Host>,
+    is_told: AtomicBool,
+}
+
+impl InputDemand {
+    pub(crate) fn new(host: Arc<dyn Host>) -> Self {
+        Self {
+            host,
+            is_told: AtomicBool::new(false),
+        }
+    }
+
+    /// The guest wants to read, and nothing is there.
+    pub(crate) fn wait(&self) {
+        if !self.is_told.swap(true, Ordering::AcqRel) {
+            self.host.wants_input();
+        }
+    }
+
+    /// The guest has read something.
+    pub(crate) fn served(&self) {
+        self.is_told.store(false, Ordering::Release);
+    }
 }

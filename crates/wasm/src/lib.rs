@@ -11,6 +11,7 @@ mod api;
 mod compile;
 mod component;
 mod core;
+mod coredump;
 mod directories;
 mod engine;
 mod host;

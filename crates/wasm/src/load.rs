@@ -78,9 +78,12 @@ impl Loaded {
     /// Runs the program to its end, on this thread.
     #[must_use]
     pub fn run(self, bundle: Bundle, host: Arc<dyn Host>) -> End {
-        match self.program {
-            Program::Module(module) => crate::core::run(&module, bundle, host),
-            Program::Component(component) => crate::component::run(&component, bundle, host),
-        }
+        let end = match &self.program {
+            Program::Module(module) => crate::core::run(module, bundle, host),
+            Program::Component(component) => crate::component::run(component, bundle, host),
+        };
+        // The process ends with it, at once and for less.
+        std::mem::forget(self);
+        end
     }
 }

@@ -2,10 +2,7 @@
 
 use super::entry::Entry;
 use super::{ComponentState, invoke};
-use lighter_types::runner_protocol::{COREDUMP_FD, End, Failure};
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::BorrowedFd;
+use lighter_types::runner_protocol::{End, Failure};
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre};
 use wasmtime::{Store, Trap, WasmBacktrace, WasmCoreDump};
 use wasmtime_wasi::I32Exit;
@@ -54,10 +51,13 @@ pub(crate) async fn call(run: Run, state: ComponentState) -> Result<End, Failure
             invoke::call(&mut store, &function, &arguments).await
         }
     };
-    Ok(match called {
+    let end = match called {
         Ok(code) => End::Exited(code),
         Err(error) => stopped(&mut store, run.dump_name, &error),
-    })
+    };
+    // The process ends with it, at once and for less.
+    std::mem::forget(store);
+    Ok(end)
 }
 
 /// Tells how a program ended that did not return.
@@ -71,7 +71,7 @@ fn stopped(
     }
     let mut report = crate::trap::report(error);
     if let (Some(name), Some(dump)) = (dump_name, error.downcast_ref::<WasmCoreDump>())
-        && let Err(error) = write_dump(&dump.serialize(store, &name))
+        && let Err(error) = crate::coredump::write(&dump.serialize(store, &name))
     {
         report.push_str(&format!("\ncould not write the core dump: {error}"));
     }
@@ -87,12 +87,4 @@ async fn call_run(
     let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
     let (result,) = run.call_async(&mut *store, ()).await?;
     Ok(u8::from(result.is_err()))
-}
-
-fn write_dump(bytes: &[u8]) -> std::io::Result<()> {
-    // SAFETY: whoever asks for a core dump has opened this descriptor in this process
-    // (`lighter_types::runner_protocol`), and nothing here closes it.
-    #[expect(unsafe_code, reason = "the descriptor is known by its number")]
-    let descriptor = unsafe { BorrowedFd::borrow_raw(COREDUMP_FD) };
-    File::from(descriptor.try_clone_to_owned()?).write_all(bytes)
 }

@@ -102,7 +102,7 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
     builder
         .args(&bundle.arguments)
         .envs(&bundle.environment)
-        .stdin(stdio::Input::stdin(terminals.stdin))
+        .stdin(stdio::Input::stdin(terminals.stdin, &host))
         .stdout(stdio::Output::stdout(terminals.stdout))
         .stderr(stdio::Output::stderr(terminals.stderr));
     // Before the directories, which copy the setting.

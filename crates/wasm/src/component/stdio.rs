@@ -10,6 +10,7 @@
 //!                                 └──> a helper thread waits in poll(2); other tasks go on
 //! ```
 
+use crate::host::{Host, InputDemand};
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -62,8 +63,9 @@ pub(crate) struct Output {
 
 impl Input {
     /// Takes descriptor 0.
-    pub(crate) fn stdin(is_terminal: bool) -> Self {
-        let channel = Channel::new(rustix::stdio::stdin(), PollFlags::IN);
+    pub(crate) fn stdin(is_terminal: bool, host: &Arc<dyn Host>) -> Self {
+        let demand = is_terminal.then(|| InputDemand::new(Arc::clone(host)));
+        let channel = Channel::new(rustix::stdio::stdin(), PollFlags::IN, demand);
         Self {
             channel,
             is_terminal,
@@ -74,7 +76,7 @@ impl Input {
 impl Output {
     /// Takes descriptor 1.
     pub(crate) fn stdout(is_terminal: bool) -> Self {
-        let channel = Channel::new(rustix::stdio::stdout(), PollFlags::OUT);
+        let channel = Channel::new(rustix::stdio::stdout(), PollFlags::OUT, None);
         Self {
             channel,
             is_terminal,
@@ -83,7 +85,7 @@ impl Output {
 
     /// Takes descriptor 2.
     pub(crate) fn stderr(is_terminal: bool) -> Self {
-        let channel = Channel::new(rustix::stdio::stderr(), PollFlags::OUT);
+        let channel = Channel::new(rustix::stdio::stderr(), PollFlags::OUT, None);
         Self {
             channel,
             is_terminal,
@@ -130,13 +132,15 @@ struct Channel {
     has_helper: AtomicBool,
     changed: Notify,
     write_bytes: OnceLock<usize>,
+    demand: Option<InputDemand>,
 }
 
 impl Channel {
-    fn new(fd: BorrowedFd<'static>, events: PollFlags) -> Arc<Self> {
+    fn new(fd: BorrowedFd<'static>, events: PollFlags, demand: Option<InputDemand>) -> Arc<Self> {
         Arc::new(Self {
             fd,
             events,
+            demand,
             has_helper: AtomicBool::new(false),
             changed: Notify::new(),
             write_bytes: OnceLock::new(),
@@ -151,7 +155,18 @@ impl Channel {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        !matches!(poll(&mut fds, Some(&at_once)), Ok(0) | Err(Errno::INTR))
+        let is_ready = !matches!(poll(&mut fds, Some(&at_once)), Ok(0) | Err(Errno::INTR));
+        if let Some(demand) = self.demand.as_ref().filter(|_| !is_ready) {
+            demand.wait();
+        }
+        is_ready
+    }
+
+    /// Notes that a read has brought something.
+    fn served(&self) {
+        if let Some(demand) = &self.demand {
+            demand.served();
+        }
     }
 
     /// Waits until [`Channel::is_ready`], without holding this thread.
@@ -227,7 +242,10 @@ impl Stream {
                 self.is_closed = true;
                 Err(StreamError::Closed)
             }
-            Ok(_) => Ok(buffer.into()),
+            Ok(_) => {
+                self.channel.served();
+                Ok(buffer.into())
+            }
             Err(Errno::INTR | Errno::AGAIN) => Ok(Bytes::new()),
             Err(error) => Err(failed(error)),
         }
@@ -338,6 +356,7 @@ impl AsyncRead for Stream {
             ready!(self.poll_ready(context));
             match rustix::io::read(self.channel.fd, buffer.initialize_unfilled()) {
                 Ok(count) => {
+                    self.channel.served();
                     buffer.advance(count);
                     return Poll::Ready(Ok(()));
                 }

@@ -3,10 +3,7 @@
 use super::CoreState;
 use crate::api::wasi_p1::Exit;
 use lighter_types::bundle::Bundle;
-use lighter_types::runner_protocol::{COREDUMP_FD, End, Failure};
-use rustix::fd::BorrowedFd;
-use std::fs::File;
-use std::io::Write;
+use lighter_types::runner_protocol::{End, Failure};
 use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::{Store, ThrownException, Trap, WasmBacktrace, WasmCoreDump};
 
@@ -62,7 +59,7 @@ impl Dump {
             && self.is_wanted.swap(false, Ordering::Relaxed)
         {
             let bytes = dump.serialize(store, &self.program);
-            if let Err(error) = write_dump(&bytes) {
+            if let Err(error) = crate::coredump::write(&bytes) {
                 report.push_str(&format!("\ncould not write the core dump: {error}"));
             }
         }
@@ -76,16 +73,4 @@ fn is_trap(error: &wasmtime::Error) -> bool {
         || error.is::<WasmBacktrace>()
         || error.is::<WasmCoreDump>()
         || error.is::<ThrownException>()
-}
-
-fn write_dump(bytes: &[u8]) -> std::io::Result<()> {
-    #[expect(
-        unsafe_code,
-        reason = "the descriptor is known by its number, as the runner protocol says"
-    )]
-    // SAFETY: a bundle that asks for a core dump comes with this descriptor, which nothing in
-    // the process closes; it is only borrowed here.
-    let fd = unsafe { BorrowedFd::borrow_raw(COREDUMP_FD) };
-    let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(fd, 0)?);
-    file.write_all(bytes)
 }

@@ -86,11 +86,14 @@ impl Program {
     }
 
     fn run_first_thread(mut self) -> End {
-        match self.call_entry() {
+        let end = match self.call_entry() {
             Ok(()) => End::Exited(0),
             Err(Course::Failed(failure)) => End::Failed(failure),
             Err(Course::Stopped(error)) => self.dump.end(&mut self.store, &error),
-        }
+        };
+        // The process ends with it, at once and for less.
+        std::mem::forget(self);
+        end
     }
 
     fn call_entry(&mut self) -> Result<(), Course> {

@@ -3,7 +3,6 @@
 use super::MemoryHandle;
 use super::descriptor::{Descriptor, DescriptorTable};
 use super::errno::Errno;
-use super::types::rights;
 use crate::directories::{is_escape, open_initial, open_preopen};
 use crate::host::Host;
 use lighter_types::bundle::Bundle;
@@ -60,9 +59,9 @@ impl WasiContext {
     pub(crate) fn new(bundle: &Bundle, host: Arc<dyn Host>) -> Result<Self, Failure> {
         let terminals = bundle.terminals;
         let mut descriptors = vec![
-            Descriptor::stream(rustix::stdio::stdin(), terminals.stdin, rights::FD_READ),
-            Descriptor::stream(rustix::stdio::stdout(), terminals.stdout, rights::FD_WRITE),
-            Descriptor::stream(rustix::stdio::stderr(), terminals.stderr, rights::FD_WRITE),
+            Descriptor::stdin(terminals.stdin, &host),
+            Descriptor::output(rustix::stdio::stdout(), terminals.stdout),
+            Descriptor::output(rustix::stdio::stderr(), terminals.stderr),
         ];
         // Listeners come here once there are any: programs expect them from 3 up, and look for
         // directories only after them.

@@ -12,7 +12,9 @@
 
 use super::errno::Errno;
 use super::types::rights;
+use crate::host::{Host, InputDemand};
 use cap_std::fs::Dir;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FileType;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -52,6 +54,8 @@ pub(super) struct Stream {
     /// Whether the guest asked not to be blocked. Kept here, because the system's flag would
     /// change the stream for everyone who holds it.
     pub(super) is_nonblocking: AtomicBool,
+    /// Where it is standard input and a terminal: who brings what is typed.
+    demand: Option<InputDemand>,
 }
 
 /// A directory.
@@ -68,6 +72,28 @@ pub(super) struct Directory {
 const POSITION: u64 = rights::FD_SEEK | rights::FD_TELL;
 
 impl Stream {
+    /// Asks for input if there is none and somebody has to bring it.
+    pub(super) fn expect_input(&self) {
+        let Some(demand) = &self.demand else {
+            return;
+        };
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        if poll(&mut fds, Some(&at_once)) == Ok(0) {
+            demand.wait();
+        }
+    }
+
+    /// Notes that a read has brought something.
+    pub(super) fn served(&self) {
+        if let Some(demand) = &self.demand {
+            demand.served();
+        }
+    }
+
     /// Whether the stream is a regular file.
     pub(super) fn is_regular(&self) -> bool {
         *self.is_regular.get_or_init(|| {
@@ -101,8 +127,23 @@ impl Descriptor {
         Self::new(kind, path, rights::DIRECTORY, rights::INHERITING)
     }
 
-    /// A standard stream that is read (0) or written (1, 2).
-    pub(super) fn stream(fd: BorrowedFd<'static>, is_terminal: bool, direction: u64) -> Self {
+    /// Standard input.
+    pub(super) fn stdin(is_terminal: bool, host: &Arc<dyn Host>) -> Self {
+        let demand = is_terminal.then(|| InputDemand::new(Arc::clone(host)));
+        Self::stream(rustix::stdio::stdin(), is_terminal, rights::FD_READ, demand)
+    }
+
+    /// Standard output or error.
+    pub(super) fn output(fd: BorrowedFd<'static>, is_terminal: bool) -> Self {
+        Self::stream(fd, is_terminal, rights::FD_WRITE, None)
+    }
+
+    fn stream(
+        fd: BorrowedFd<'static>,
+        is_terminal: bool,
+        direction: u64,
+        demand: Option<InputDemand>,
+    ) -> Self {
         let base = direction
             | rights::FD_FDSTAT_SET_FLAGS
             | rights::FD_FILESTAT_GET
@@ -113,6 +154,7 @@ impl Descriptor {
             is_terminal,
             is_regular: OnceLock::new(),
             is_nonblocking: AtomicBool::new(false),
+            demand,
         };
         Self::new(Kind::Stream(stream), String::new(), base, 0)
     }

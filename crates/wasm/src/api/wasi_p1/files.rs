@@ -87,10 +87,16 @@ fn fd_read(
         let descriptor = context.descriptors.get(fd)?;
         let file = descriptor.file(rights::FD_READ)?;
         memory.check(result, 4)?;
+        if let Kind::Stream(stream) = &descriptor.kind {
+            stream.expect_input();
+        }
         check_ready(&descriptor, PollFlags::IN)?;
         let done = memory.read_into(pieces, count, |pieces| {
             rustix::io::retry_on_intr(|| rustix::io::readv(file, pieces))
         })?;
+        if let Kind::Stream(stream) = &descriptor.kind {
+            stream.served();
+        }
         memory.write_u32(result, done)
     })
 }

@@ -150,6 +150,9 @@ fn descriptor_wait(context: &WasiContext, fd: u32, events: PollFlags) -> Result<
     };
     descriptor.file(right)?;
     descriptor.check(rights::POLL_FD_READWRITE)?;
+    if let (PollFlags::IN, Kind::Stream(stream)) = (events, &descriptor.kind) {
+        stream.expect_input();
+    }
     Ok(Wait::Ready(descriptor, events))
 }
 
