@@ -74,6 +74,8 @@ fn config() -> Config {
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(ASYNC_STACK_BYTES);
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // For unwinders other than wasmtime's own; each start would register every function with them.
+    config.native_unwind_info(false);
     config.wasm_features(features(), true);
     config.wasm_features(features().complement(), false);
     config.shared_memory(true);
