@@ -66,6 +66,22 @@ pub struct Mount {
     pub content: Content,
 }
 
+impl Mount {
+    pub(crate) fn is_bind(&self) -> bool {
+        matches!(self.content, Content::Bind { .. })
+    }
+
+    pub(crate) fn is_writable_bind(&self) -> bool {
+        matches!(
+            self.content,
+            Content::Bind {
+                is_read_only: false,
+                ..
+            }
+        )
+    }
+}
+
 /// What a mount shows.
 #[derive(Clone, Debug)]
 pub enum Content {

@@ -15,7 +15,7 @@ mod owner_map;
 mod plan;
 
 use crate::sys::clone::{Step, StepError, spawn};
-use crate::{Boundary, Exit, Ids, Layout, Root, Spec, StartError, Workload};
+use crate::{Boundary, Exit, Ids, Layout, Mount, Root, Spec, StartError, Workload};
 use owner_map::OwnerMap;
 use plan::Plan;
 use rustix::fs::{Mode, OFlags};
@@ -76,16 +76,29 @@ impl ProcessBoundary {
         }
     }
 
+    /// The map by which the owner's files are the runner's, where one is needed. What is only read
+    /// can do without.
+    fn owner_map(
+        &self,
+        owner: Option<Ids>,
+        runner: Ids,
+        mounts: &[Mount],
+    ) -> Result<Option<OwnerMap>, StartError> {
+        let owner = owner.unwrap_or(self.caller);
+        if owner == runner || !mounts.iter().any(Mount::is_bind) {
+            return Ok(None);
+        }
+        match OwnerMap::make(owner, runner) {
+            Err(_) if !mounts.iter().any(Mount::is_writable_bind) => Ok(None),
+            made => made.map(Some),
+        }
+    }
+
     /// Starts the role's process with these ids.
     fn spawn(&self, spec: &Spec<'_>, ids: Ids) -> Result<Pid, StartError> {
         let is_root = self.caller.user == 0;
-        let owner = spec.owner.unwrap_or(self.caller);
         let owner_map = match &spec.root {
-            Root::Tree { mounts, .. }
-                if is_root && owner != ids && mounts.iter().any(plan::is_bind) =>
-            {
-                Some(OwnerMap::make(owner, ids)?)
-            }
+            Root::Tree { mounts, .. } if is_root => self.owner_map(spec.owner, ids, mounts)?,
             _ => None,
         };
         let mut plan = Plan::new(is_root, ids);
@@ -135,6 +148,10 @@ impl Boundary for ProcessBoundary {
     }
 }
 
+/// What it means that a mount has no map of owners, and what to do.
+const WITHOUT_OWNER_MAP: &str = "so what the program writes could not be given to you: mount it :ro, or \
+     run the program as the files' owner, who may not be root, with --user UID:GID";
+
 /// `--user` changes who owns what a guest writes; only root can give files away.
 fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
     match spec.owner {
@@ -169,12 +186,9 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
         Some(Step::Bind(bind)) => {
             if bind.owner_map.is_some() && error.source.raw_os_error() == Some(libc::EINVAL) {
                 lacks_owner_map = true;
-                hint = Some(
-                    "the file system has no idmapped mounts, so what the program writes could not be \
-                     given to you: mount it :ro, or run the program as the files' owner, who may not \
-                     be root, with --user UID:GID"
-                        .to_owned(),
-                );
+                hint = Some(format!(
+                    "the file system has no idmapped mounts, {WITHOUT_OWNER_MAP}"
+                ));
             }
             if error.source.raw_os_error() == Some(libc::ESTALE) {
                 hint = Some("it was replaced while the program was starting: try again".to_owned());

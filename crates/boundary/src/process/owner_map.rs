@@ -1,5 +1,6 @@
 //! Who owns what a runner writes: a user namespace whose map an idmapped mount uses.
 
+use super::WITHOUT_OWNER_MAP;
 use crate::{Ids, StartError};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
@@ -15,7 +16,14 @@ impl OwnerMap {
     pub(crate) fn make(on_disk: Ids, runner: Ids) -> Result<Self, StartError> {
         make(on_disk, runner)
             .map(Self)
-            .map_err(|error| StartError::new("map the owner of mounted files", error))
+            .map_err(|source| StartError {
+                action: "map the owner of mounted files".to_owned(),
+                hint: Some(format!(
+                    "no user namespace can be made here (as in a chroot), {WITHOUT_OWNER_MAP}"
+                )),
+                lacks_owner_map: true,
+                source,
+            })
     }
 
     pub(crate) fn as_raw_fd(&self) -> RawFd {

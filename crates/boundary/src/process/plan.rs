@@ -24,10 +24,6 @@ const PLACES: RawFd = 16;
 /// No descriptor is moved to this number or one above it.
 pub(crate) const ABOVE_PLACES: RawFd = 32;
 
-pub(crate) fn is_bind(mount: &Mount) -> bool {
-    matches!(mount.content, Content::Bind { .. })
-}
-
 impl Plan {
     pub(crate) fn new(is_root: bool, ids: Ids) -> Self {
         // A process namespace of its own: the runner can name no process but itself.

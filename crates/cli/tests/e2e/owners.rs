@@ -114,6 +114,53 @@ fn read_only_mount_needs_no_owner_map() {
     outcome.assert(0, "there\n");
 }
 
+/// Runs the probe in a chroot, where the kernel makes no user namespace.
+fn run_in_chroot(workspace: &Workspace, flags: &str, words: &str) -> Outcome {
+    workspace.directory("data");
+    workspace.write("data/old", "there");
+    chown(workspace.path("data"), Some(OWNER), Some(OWNER)).unwrap();
+    let root = workspace.directory("root");
+    let script = format!(
+        "mount --rbind / {root} || exit 99
+         exec chroot {root} /bin/sh -c 'cd {files} && exec \"$0\" run {flags} \"$1\" {words}' \
+             \"$0\" \"$1\"",
+        root = root.display(),
+        files = workspace.path("").display(),
+    );
+    let run = workspace.command("unshare").args(["--mount", "sh", "-c"]);
+    run.arg(script)
+        .arg(env!("CARGO_BIN_EXE_lighter"))
+        .arg(programs::probe())
+        .run()
+}
+
+#[test]
+fn read_only_mount_is_given_in_a_chroot() {
+    if !is_root_here() {
+        return;
+    }
+    let workspace = workspace();
+    run_in_chroot(&workspace, "-v ./data:/data:ro", "read /data/old").assert(0, "there");
+}
+
+#[test]
+fn writable_mount_in_a_chroot_is_refused_unless_its_owner_is_named() {
+    if !is_root_here() {
+        return;
+    }
+    let workspace = workspace();
+    let outcome = run_in_chroot(&workspace, "-v ./data:/data", "read /data/old");
+    let words = [
+        "no user namespace can be made here",
+        "chroot",
+        ":ro",
+        "--user",
+    ];
+    outcome.assert_refused(125, &words);
+    let flags = format!("-v ./data:/data --user {OWNER}:{OWNER}");
+    run_in_chroot(&workspace, &flags, "write /data/new text").assert(0, "");
+}
+
 #[test]
 fn owner_named_needs_no_owner_map() {
     if !is_root_here() {
