@@ -102,9 +102,13 @@ pub enum Content {
         size_bytes: Option<u64>,
         /// Its root's permission bits.
         mode: u32,
+        /// Whether nothing in it can be changed.
+        is_read_only: bool,
     },
-    /// A read-only file with this content.
-    File(Vec<u8>),
+    /// A read-only directory with these files: names and contents.
+    Files(Vec<(String, Vec<u8>)>),
+    /// An empty directory that nobody may enter, in place of what a mount would show.
+    Mask,
 }
 
 /// Where a workload finds what the specification gave it, as paths in its own root.

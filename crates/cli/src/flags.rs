@@ -97,10 +97,10 @@ impl GrantFlags {
             add(&mut grants, key, value)?;
         }
         for file in &self.env_file {
-            let content = std::fs::read(file).map_err(|error| Error::Refused {
+            let (content, _) = settings::read_file(file).map_err(|error| Error::Refused {
                 reason: format!(
                     "cannot read the environment file {}: {error}",
-                    file.display()
+                    escape(&file.to_string_lossy())
                 ),
                 hint: None,
             })?;

@@ -5,6 +5,8 @@ use lighter_engine::{Error, Observer};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grants, MountKind};
 use lighter_types::refusal::Refusal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -77,8 +79,12 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// Tells the user what goes on during a run.
+///
+/// Nothing here waits for a reader of standard error that does not read: a guest could arrange
+/// for one, and the limits of its run hold all the same. What was not taken is told at the end.
 pub(crate) struct Reporter {
     grants: Grants,
+    untold: Vec<u8>,
     is_quiet_terminal: bool,
     has_progress: bool,
 }
@@ -92,34 +98,63 @@ impl Reporter {
         let is_quiet_terminal = !std::io::stderr().is_terminal() || settings::is_plain();
         Self {
             grants,
+            untold: Vec::new(),
             is_quiet_terminal,
             has_progress: false,
         }
+    }
+
+    /// Tells as much as standard error takes at once.
+    fn say(&mut self, text: &str) {
+        self.untold.extend_from_slice(text.as_bytes());
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        while !self.untold.is_empty() {
+            let mut stderr = [PollFd::from_borrowed_fd(stdio::stderr(), PollFlags::OUT)];
+            if poll(&mut stderr, Some(&at_once)) != Ok(1) {
+                return;
+            }
+            let chunk = self.untold.get(..READY_BYTES).unwrap_or(&self.untold);
+            match rustix::io::write(stdio::stderr(), chunk) {
+                Ok(written) => drop(self.untold.drain(..written)),
+                Err(_) => self.untold.clear(),
+            }
+        }
+    }
+}
+
+/// What a stream that is ready takes without blocking, in bytes: `PIPE_BUF` of Linux.
+const READY_BYTES: usize = 4096;
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        // The run is over, and signals do again what they do.
+        let _ = std::io::stderr().write_all(&self.untold);
     }
 }
 
 impl Observer for Reporter {
     fn warn(&mut self, text: &str) {
-        err(&format!("lighter: warning: {}\n", escape(text)));
+        self.say(&format!("lighter: warning: {}\n", escape(text)));
     }
 
     fn refused(&mut self, refusal: &Refusal) {
-        err(&format!(
-            "lighter: refused: {}\n",
-            refusal_line(refusal, &self.grants)
-        ));
+        let line = refusal_line(refusal, &self.grants);
+        self.say(&format!("lighter: refused: {line}\n"));
     }
 
     fn refusals_cut(&mut self) {
-        err("lighter: refused: more, which is not shown one by one\n");
+        self.say("lighter: refused: more, which is not shown one by one\n");
     }
 
     fn compiling(&mut self, program: &str, size_bytes: u64, elapsed: Duration) {
-        if self.is_quiet_terminal || elapsed < PATIENCE {
+        if self.is_quiet_terminal || elapsed < PATIENCE || !self.untold.is_empty() {
             return;
         }
         self.has_progress = true;
-        err(&format!(
+        self.say(&format!(
             "\r\x1b[Kcompiling {program} ({}), {} s",
             size(size_bytes),
             elapsed.as_secs()
@@ -128,7 +163,7 @@ impl Observer for Reporter {
 
     fn compiled(&mut self) {
         if std::mem::take(&mut self.has_progress) {
-            err("\r\x1b[K");
+            self.say("\r\x1b[K");
         }
     }
 }

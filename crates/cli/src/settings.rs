@@ -5,7 +5,8 @@ use lighter_engine::{CacheLimits, Error, Settings};
 use lighter_types::escape::escape;
 use lighter_types::grant::{KEYS, parse_size_bytes};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What the configuration files and the environment say.
@@ -103,6 +104,30 @@ fn absolute(path: PathBuf) -> Result<PathBuf, Error> {
     })
 }
 
+/// The most that is read of a file of settings or variables, in bytes.
+const FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a file that a user wrote, and tells who owns it.
+///
+/// # Errors
+/// The system's; or it is longer than a person writes.
+pub(crate) fn read_file(path: &Path) -> io::Result<(Vec<u8>, u32)> {
+    let file = std::fs::File::open(path)?;
+    let owner = file.metadata()?.uid();
+    let mut content = Vec::new();
+    file.take(FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > FILE_BYTES {
+        let limit = FILE_BYTES >> 10;
+        return Err(io::Error::other(format!("longer than {limit} KiB")));
+    }
+    Ok((content, owner))
+}
+
+fn into_text((content, owner): (Vec<u8>, u32)) -> io::Result<(String, u32)> {
+    let text = String::from_utf8(content).map_err(io::Error::other)?;
+    Ok((text, owner))
+}
+
 /// What the configuration files say; a later file's word counts.
 #[derive(Default)]
 struct File {
@@ -120,8 +145,15 @@ impl File {
             reason: format!("configuration file {}: {what}", path.display()),
             hint: None,
         };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let text = match read_file(path).and_then(into_text) {
+            Ok((text, _)) if must_exist => text,
+            Ok((text, owner)) if [rustix::process::geteuid().as_raw(), 0].contains(&owner) => text,
+            // It grants rights, so a file that was only found has to be the caller's own.
+            Ok(_) => {
+                return Err(refused(
+                    "belongs to somebody else; name it with --config if it is meant".to_owned(),
+                ));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(()),
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
         };

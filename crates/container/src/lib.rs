@@ -9,7 +9,7 @@ mod role;
 mod run;
 mod session;
 
-pub use crate::role::{RoleRequest, play_role};
+pub use crate::role::{RoleRequest, play_role, stop_with_caller};
 pub use crate::run::{RunRequest, Streams, run};
 pub use crate::session::Failed;
 
@@ -18,13 +18,12 @@ use lighter_types::runner_protocol::Failure;
 use std::time::Duration;
 
 /// The signals that end a foreground run, with those that stop and continue it.
-pub const SIGNALS: [i32; 6] = [
+pub const SIGNALS: [i32; 5] = [
     libc::SIGINT,
     libc::SIGTERM,
     libc::SIGHUP,
     libc::SIGQUIT,
     libc::SIGTSTP,
-    libc::SIGCHLD,
 ];
 
 /// What the front that asked for the work is told while it goes on.

@@ -11,8 +11,7 @@
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// How often a keeper in the background looks whether it may read its terminal again.
@@ -20,6 +19,9 @@ const FOREGROUND_CHECK: Duration = Duration::from_millis(200);
 
 /// How much is taken from a stream at once, in bytes.
 const CHUNK_BYTES: usize = 16 << 10;
+
+/// What a stream that is ready takes without blocking, in bytes: `PIPE_BUF` of Linux.
+const READY_BYTES: usize = 4096;
 
 /// All streams of one run that are relayed.
 #[derive(Debug, Default)]
@@ -41,8 +43,9 @@ struct Input {
 #[derive(Debug)]
 struct Output {
     from_runner: OwnedFd,
-    is_stderr: bool,
+    to_caller: BorrowedFd<'static>,
     has_carriage_returns: bool,
+    buffer: Vec<u8>,
 }
 
 impl Relay {
@@ -65,10 +68,16 @@ impl Relay {
         is_stderr: bool,
         has_carriage_returns: bool,
     ) {
+        let to_caller = if is_stderr {
+            rustix::stdio::stderr()
+        } else {
+            rustix::stdio::stdout()
+        };
         self.outputs.push(Output {
             from_runner,
-            is_stderr,
+            to_caller,
             has_carriage_returns,
+            buffer: Vec::new(),
         });
     }
 
@@ -90,10 +99,11 @@ impl Relay {
     /// Adds what is waited for: first each output, then the input.
     pub(crate) fn register<'a>(&'a mut self, polled: &mut Vec<PollFd<'a>>) {
         for output in &self.outputs {
-            polled.push(PollFd::from_borrowed_fd(
-                output.from_runner.as_fd(),
-                PollFlags::IN,
-            ));
+            polled.push(if output.buffer.is_empty() {
+                PollFd::from_borrowed_fd(output.from_runner.as_fd(), PollFlags::IN)
+            } else {
+                PollFd::from_borrowed_fd(output.to_caller, PollFlags::OUT)
+            });
         }
         if let Some(input) = &mut self.input {
             input.is_paused = input.buffer.is_empty() && (!input.is_wanted || !is_in_foreground());
@@ -111,7 +121,7 @@ impl Relay {
     /// Moves bytes where `ready`, in the order of [`Relay::register`], says so.
     pub(crate) fn pump(&mut self, ready: &[bool]) {
         let mut index = 0;
-        self.outputs.retain(|output| {
+        self.outputs.retain_mut(|output| {
             let is_ready = ready.get(index) == Some(&true);
             index += 1;
             !is_ready || output.pump()
@@ -124,10 +134,16 @@ impl Relay {
         }
     }
 
-    /// Brings over what the runner left in its pipes when it ended.
-    pub(crate) fn drain(&mut self) {
-        for output in self.outputs.drain(..) {
-            while output.pump() {}
+    /// Whether all that the runner wrote has reached the caller. The end of a runner closes its
+    /// side of every pipe.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
+    /// Brings over what the runner left in its pipes, as far as the caller takes it at once.
+    pub(crate) fn drain_now(&mut self) {
+        for mut output in self.outputs.drain(..) {
+            while output.is_ready() && output.pump() {}
         }
         self.input = None;
     }
@@ -174,32 +190,49 @@ impl Input {
 }
 
 impl Output {
-    /// Moves one chunk; `false` once the runner has closed its side.
-    fn pump(&self) -> bool {
-        let mut chunk = [0; CHUNK_BYTES];
-        let length = match rustix::io::read(&self.from_runner, &mut chunk) {
-            Ok(0) => return false,
-            Ok(length) => length,
-            Err(Errno::INTR) => return true,
-            Err(_) => return false,
-        };
-        let bytes = chunk.get(..length).unwrap_or_default();
-        let written = if self.has_carriage_returns {
-            self.write(&with_carriage_returns(bytes))
-        } else {
-            self.write(bytes)
-        };
-        written.is_ok()
+    /// Moves one chunk one step; `false` once there is nothing more to move, or nobody to take it.
+    fn pump(&mut self) -> bool {
+        if !self.buffer.is_empty() {
+            // What is ready takes this much without blocking.
+            let chunk = self.buffer.get(..READY_BYTES).unwrap_or(&self.buffer);
+            return match rustix::io::write(self.to_caller, chunk) {
+                Ok(written) => {
+                    self.buffer.drain(..written);
+                    true
+                }
+                Err(Errno::AGAIN | Errno::INTR) => true,
+                Err(_) => false,
+            };
+        }
+        let mut chunk = vec![0; CHUNK_BYTES];
+        match rustix::io::read(&self.from_runner, &mut chunk) {
+            Ok(0) => false,
+            Ok(length) => {
+                chunk.truncate(length);
+                self.buffer = if self.has_carriage_returns {
+                    with_carriage_returns(&chunk)
+                } else {
+                    chunk
+                };
+                true
+            }
+            Err(Errno::AGAIN | Errno::INTR) => true,
+            Err(_) => false,
+        }
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        if self.is_stderr {
-            io::stderr().write_all(bytes)
+    /// Whether the next step does not block.
+    fn is_ready(&self) -> bool {
+        let at_once = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let step = if self.buffer.is_empty() {
+            PollFd::from_borrowed_fd(self.from_runner.as_fd(), PollFlags::IN)
         } else {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes)?;
-            stdout.flush()
-        }
+            PollFd::from_borrowed_fd(self.to_caller, PollFlags::OUT)
+        };
+        rustix::event::poll(&mut [step], Some(&at_once)) == Ok(1)
     }
 }
 

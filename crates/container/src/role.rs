@@ -66,12 +66,23 @@ pub fn play_role(
     let mut relay = Relay::default();
     let mut last = None;
     loop {
+        if start.elapsed() >= request.time_limit {
+            return Ok(Err(Outcome::TimedOut));
+        }
         let next_report = Instant::now() + PROGRESS_INTERVAL;
         match session.next(signals, &mut relay, Some(next_report))? {
             Event::Message(FromRunner::Ended(End::Failed(failure))) => {
                 return Ok(Err(Outcome::Failed(failure)));
             }
-            Event::Message(message) => last = Some(message),
+            Event::Message(message @ (FromRunner::Compiled { .. } | FromRunner::Inspected(_)))
+                if last.is_none() =>
+            {
+                last = Some(message)
+            }
+            Event::Message(_) => {
+                let reason = "it said what it was not asked".to_owned();
+                return Ok(Err(Outcome::Misbehaved { reason }));
+            }
             Event::Misbehaved(reason) => return Ok(Err(Outcome::Misbehaved { reason })),
             Event::Signal(
                 signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT),
@@ -80,9 +91,6 @@ pub fn play_role(
             }
             Event::Signal(libc::SIGTSTP) => stop(&session),
             Event::Signal(_) => {}
-            Event::Deadline if start.elapsed() >= request.time_limit => {
-                return Ok(Err(Outcome::TimedOut));
-            }
             Event::Deadline => observer.waiting(start.elapsed()),
             Event::Ended(Exit::Code(0)) => {
                 return Ok(last.ok_or_else(|| Outcome::Misbehaved {
@@ -97,9 +105,14 @@ pub fn play_role(
 /// Ctrl-Z stops the runner with the keeper, and both go on together.
 pub(crate) fn stop(session: &Session) {
     session.set_stopped(true);
+    stop_with_caller();
+    session.set_stopped(false);
+}
+
+/// Stops this process, as Ctrl-Z does, until somebody continues it.
+pub fn stop_with_caller() {
     // Our own process can always be signalled.
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
-    session.set_stopped(false);
 }
 
 /// How a run ended whose runner said nothing of it.

@@ -71,6 +71,7 @@ pub fn run(
         observer,
         refusals: BTreeSet::new(),
         time_limit: request.time_limit,
+        is_loaded: false,
         last: None,
         deadline: None,
     }
@@ -82,6 +83,7 @@ struct Run<'a> {
     observer: &'a mut dyn Observer,
     refusals: BTreeSet<Refusal>,
     time_limit: Option<Duration>,
+    is_loaded: bool,
     last: Option<Outcome>,
     deadline: Option<Instant>,
 }
@@ -104,14 +106,16 @@ impl Run<'_> {
                     signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT),
                 ) => {
                     session.kill();
-                    relay.drain();
+                    relay.drain_now();
                     return Ok(Outcome::Interrupted(signal));
                 }
                 Event::Signal(libc::SIGTSTP) => stop(session),
                 Event::Signal(_) => {}
+                // It is gone, and somebody is slow to take what it wrote.
+                Event::Deadline if session.has_exited() => self.deadline = None,
                 Event::Deadline => {
                     session.kill();
-                    relay.drain();
+                    relay.drain_now();
                     return Ok(self.last.unwrap_or(Outcome::TimedOut));
                 }
                 Event::Ended(exit) => return Ok(self.last.unwrap_or_else(|| ended_early(exit))),
@@ -124,7 +128,11 @@ impl Run<'_> {
             return;
         }
         match message {
+            FromRunner::Loaded if self.is_loaded => {
+                self.misbehaved("it started twice");
+            }
             FromRunner::Loaded => {
+                self.is_loaded = true;
                 self.observer.loaded();
                 self.deadline = self.time_limit.map(|limit| Instant::now() + limit);
             }
@@ -139,12 +147,17 @@ impl Run<'_> {
             }
             FromRunner::WantsInput => relay.want_input(),
             FromRunner::Compiled { .. } | FromRunner::Inspected(_) => {
-                self.last = Some(Outcome::Misbehaved {
-                    reason: "it answered what it was not asked".to_owned(),
-                });
-                self.deadline = Some(Instant::now());
+                self.misbehaved("it answered what it was not asked");
             }
         }
+    }
+
+    /// Ends a runner that broke the protocol.
+    fn misbehaved(&mut self, reason: &str) {
+        self.last = Some(Outcome::Misbehaved {
+            reason: reason.to_owned(),
+        });
+        self.deadline = Some(Instant::now());
     }
 
     fn hear_refusal(&mut self, refusal: Refusal) {

@@ -96,6 +96,7 @@ pub(crate) struct Session {
     control: OwnedFd,
     incoming: Vec<u8>,
     has_hung_up: bool,
+    has_exited: bool,
     budget: u32,
     budget_since: Instant,
 }
@@ -128,6 +129,7 @@ impl Session {
             control,
             incoming: Vec::new(),
             has_hung_up: false,
+            has_exited: false,
             budget: MESSAGES_PER_SECOND,
             budget_since: Instant::now(),
         })
@@ -211,16 +213,17 @@ impl Session {
         if let Some(time) = relay.pause() {
             wake_within(time);
         }
-        let exit = self.workload.exit_event();
-        let mut polled = vec![
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(exit, PollFlags::IN),
-        ];
+        let mut polled = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
         if !self.has_hung_up {
             polled.push(PollFd::from_borrowed_fd(
                 self.control.as_fd(),
                 control_events,
             ));
+        }
+        let exit_at = polled.len();
+        if !self.has_exited {
+            let exit = self.workload.exit_event();
+            polled.push(PollFd::from_borrowed_fd(exit, PollFlags::IN));
         }
         let relayed_from = polled.len();
         relay.register(&mut polled);
@@ -246,12 +249,13 @@ impl Session {
         {
             return Ok(Some(Event::Signal(signal)));
         }
-        if listens && ready.get(2) == Some(&true) {
+        if listens && ready.get(1) == Some(&true) {
             self.receive();
             return Ok(None);
         }
-        if ready.get(1) == Some(&true) {
-            return self.ended(relay).map(Some);
+        if self.has_exited || ready.get(exit_at) == Some(&true) {
+            self.has_exited = true;
+            return self.ended(relay);
         }
         Ok(None)
     }
@@ -271,25 +275,33 @@ impl Session {
         }
     }
 
-    /// The process has ended: hears what is left of its words, then reaps it.
-    fn ended(&mut self, relay: &mut Relay) -> Result<Event, Failed> {
+    /// Whether the runner's process is gone, though what it wrote may not have been taken yet.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.has_exited
+    }
+
+    /// The process has ended: hears what is left of its words, waits until what it wrote is taken,
+    /// then reaps it.
+    fn ended(&mut self, relay: &Relay) -> Result<Option<Event>, Failed> {
         self.budget = self.budget.max(64);
         if !self.has_hung_up {
             let before = self.incoming.len();
             self.receive();
             if self.incoming.len() > before {
                 match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
-                    Ok(Some(message)) => return Ok(Event::Message(message)),
+                    Ok(Some(message)) => return Ok(Some(Event::Message(message))),
                     Ok(None) => {}
-                    Err(error) => return Ok(Event::Misbehaved(error.to_string())),
+                    Err(error) => return Ok(Some(Event::Misbehaved(error.to_string()))),
                 }
             }
         }
-        relay.drain();
+        if !relay.is_drained() {
+            return Ok(None);
+        }
         let exit = self.workload.wait().map_err(|source| Failed::Keeper {
             action: "learn how the runner ended",
             source,
         })?;
-        Ok(Event::Ended(exit))
+        Ok(Some(Event::Ended(exit)))
     }
 }

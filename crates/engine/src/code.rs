@@ -62,16 +62,17 @@ impl Engine {
                 tv_sec: 0,
                 tv_nsec: 20_000_000,
             };
+            let signals = self.signals()?;
             let mut polled = [rustix::event::PollFd::from_borrowed_fd(
-                self.signals.as_fd(),
+                signals.as_fd(),
                 rustix::event::PollFlags::IN,
             )];
             // A wait that was cut short only looks sooner.
             let _ = rustix::event::poll(&mut polled, Some(&patience));
-            if let Ok(Some(signal)) = self.signals.next()
-                && signal != libc::SIGCHLD
-            {
-                return Err(Error::Interrupted(signal));
+            match signals.next() {
+                Ok(Some(libc::SIGTSTP)) => lighter_container::stop_with_caller(),
+                Ok(Some(signal)) => return Err(Error::Interrupted(signal)),
+                _ => {}
             }
             observer.compiling(&program.name, slot.sealed.length, start.elapsed());
         }
@@ -135,7 +136,7 @@ impl Engine {
             program: &program.name,
             size_bytes,
         };
-        match play_role(&self.boundary, request, &self.signals, &mut progress)? {
+        match play_role(&self.boundary, request, self.signals()?, &mut progress)? {
             Ok(answer) => Ok(answer),
             Err(outcome) => Err(role_error(&program.name, outcome, bounds)),
         }

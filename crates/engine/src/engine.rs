@@ -4,8 +4,10 @@ use crate::Error;
 use crate::cache::{Cache, CacheLimits};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::signal::SignalEvents;
+use lighter_types::escape::escape;
 use lighter_types::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
+use std::cell::OnceCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -49,28 +51,38 @@ pub trait Observer {
 pub struct Engine {
     pub(crate) settings: Settings,
     pub(crate) boundary: ProcessBoundary,
-    pub(crate) signals: SignalEvents,
+    signals: OnceCell<SignalEvents>,
 }
 
 impl Engine {
-    /// Opens an engine. The signals that end a run are from here on read by it: a process that
-    /// opens one has one thread.
+    /// Opens an engine. Once it has read its inputs, a verb reads the signals that end it itself:
+    /// a process that opens an engine has one thread.
     ///
     /// # Errors
-    /// The run directory belongs to somebody else or cannot be made, or `/proc` is missing.
+    /// The data or run directory belongs to somebody else, or `/proc` is missing.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        let signals =
-            SignalEvents::open(&lighter_container::SIGNALS).map_err(|source| Error::File {
-                action: "listen for signals".to_owned(),
-                source,
-            })?;
+        check_owner(&settings.data_root, "--data-root")?;
+        check_owner(&settings.run_root, "--run-root")?;
         let boundary = ProcessBoundary::open()
             .map_err(|error| Error::file("open the program file", "/proc/self/exe", error))?;
         Ok(Self {
             settings,
             boundary,
-            signals,
+            signals: OnceCell::new(),
         })
+    }
+
+    /// The signals that end the work, from the first call on read here and nowhere else.
+    pub(crate) fn signals(&self) -> Result<&SignalEvents, Error> {
+        if let Some(signals) = self.signals.get() {
+            return Ok(signals);
+        }
+        let signals =
+            SignalEvents::open(&lighter_container::SIGNALS).map_err(|source| Error::File {
+                action: "listen for signals".to_owned(),
+                source,
+            })?;
+        Ok(self.signals.get_or_init(|| signals))
     }
 
     pub(crate) fn cache(&self, observer: &mut dyn Observer) -> Cache {
@@ -102,12 +114,7 @@ impl Engine {
             }
             Err(error) => return Err(Error::file("make", &scratch, error)),
         }
-        check_owner(&self.settings.run_root)?;
         Ok(scratch)
-    }
-
-    pub(crate) fn run_root(&self) -> Result<(), Error> {
-        self.scratch().map(drop)
     }
 }
 
@@ -120,20 +127,24 @@ fn ensure_private(directory: &Path) -> Result<(), Error> {
         .map_err(|error| Error::file("make", directory, error))
 }
 
-/// A directory under `/tmp` may have been laid there by somebody else.
-fn check_owner(directory: &Path) -> Result<(), Error> {
-    let metadata = std::fs::symlink_metadata(directory)
-        .map_err(|error| Error::file("look at", directory, error))?;
-    let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-    if is_ours && metadata.mode() & 0o022 == 0 {
+/// A directory may have been laid there by somebody else, who would then own what is kept in it.
+/// One that is not there will be made.
+fn check_owner(directory: &Path, flag: &str) -> Result<(), Error> {
+    let Ok(metadata) = std::fs::metadata(directory) else {
+        return Ok(());
+    };
+    let is_ours = [rustix::process::geteuid().as_raw(), 0].contains(&metadata.uid());
+    if !metadata.is_dir() || is_ours && metadata.mode() & 0o022 == 0 {
         return Ok(());
     }
     Err(Error::Refused {
         reason: format!(
             "{} can be written by others, or is not yours",
-            directory.display()
+            escape(&directory.to_string_lossy())
         ),
-        hint: Some("remove it, or name another with --run-root".to_owned()),
+        hint: Some(format!(
+            "make it yours alone (chmod go-w), remove it, or name another with {flag}"
+        )),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Why the engine could not do what it was asked.
 
 use lighter_types::error::ErrorKind;
+use lighter_types::escape::escape;
 use lighter_types::exit;
 use std::fmt;
 use std::io;
@@ -65,7 +66,7 @@ impl Error {
     ) -> Self {
         let path = path.into();
         Self::File {
-            action: format!("{action} {}", path.display()),
+            action: format!("{action} {}", escape(&path.to_string_lossy())),
             source: source.into(),
         }
     }

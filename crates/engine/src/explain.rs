@@ -97,12 +97,12 @@ impl Engine {
                     source: Some(source),
                     is_writable: !is_read_only,
                 },
-                Content::Memory { mode, .. } => Directory {
+                Content::Memory { is_read_only, .. } => Directory {
                     target: mount.target,
                     source: None,
-                    is_writable: mode != 0,
+                    is_writable: !is_read_only,
                 },
-                Content::File(_) => Directory {
+                Content::Files(_) | Content::Mask => Directory {
                     target: mount.target,
                     source: None,
                     is_writable: false,

@@ -12,6 +12,7 @@
 
 mod cache;
 mod code;
+mod coredump;
 mod engine;
 mod error;
 mod explain;

@@ -46,11 +46,14 @@ pub(crate) fn resolve(
                 mounts.push(bind);
             }
             MountKind::Tmpfs {
-                size_bytes, mode, ..
+                size_bytes,
+                mode,
+                is_read_only,
             } => {
                 let content = Content::Memory {
                     size_bytes: *size_bytes,
                     mode: mode.unwrap_or(0o1777),
+                    is_read_only: *is_read_only,
                 };
                 mounts.push(Mount { target, content });
             }
@@ -64,10 +67,16 @@ pub(crate) fn resolve(
             }
         }
     }
-    mounts.extend(secrets.iter().map(|secret| Mount {
-        target: format!("{SECRETS}/{}", secret.name),
-        content: Content::File(secret.value.expose().to_vec()),
-    }));
+    if !secrets.is_empty() {
+        let files = secrets
+            .iter()
+            .map(|secret| (secret.name.clone(), secret.value.expose().to_vec()))
+            .collect();
+        mounts.push(Mount {
+            target: SECRETS.to_owned(),
+            content: Content::Files(files),
+        });
+    }
     Ok(mounts)
 }
 
@@ -134,9 +143,14 @@ fn hidden_directories(settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Empty directories in place of the hidden ones that a mount would show; a mount from within a
-/// hidden directory is refused.
+/// hidden directory is refused, and one above it that can be written.
 fn masks(mount: &Mount, hidden: &[PathBuf]) -> Result<Vec<Mount>, Error> {
-    let Content::Bind { source, .. } = &mount.content else {
+    let Content::Bind {
+        source,
+        is_read_only,
+        ..
+    } = &mount.content
+    else {
         return Ok(Vec::new());
     };
     let mut masks = Vec::new();
@@ -147,12 +161,24 @@ fn masks(mount: &Mount, hidden: &[PathBuf]) -> Result<Vec<Mount>, Error> {
                     "cannot mount {} on {}: it is part of {}, which no program sees",
                     escape(&source.to_string_lossy()),
                     mount.target,
-                    directory.display()
+                    escape(&directory.to_string_lossy())
                 ),
-                hint: None,
+                hint: Some("mount another directory".to_owned()),
             });
         }
         if let Ok(below) = directory.strip_prefix(source) {
+            // A guest that can rename what lies between would find it under another name.
+            if !is_read_only {
+                return Err(Error::Refused {
+                    reason: format!(
+                        "cannot mount {} on {} for writing: it holds {}, which no program sees",
+                        escape(&source.to_string_lossy()),
+                        mount.target,
+                        escape(&directory.to_string_lossy())
+                    ),
+                    hint: Some("mount it :ro, or mount a directory further down".to_owned()),
+                });
+            }
             let mut target = OsString::from(mount.target.trim_end_matches('/'));
             target.push("/");
             target.push(below);
@@ -165,10 +191,7 @@ fn masks(mount: &Mount, hidden: &[PathBuf]) -> Result<Vec<Mount>, Error> {
             })?;
             masks.push(Mount {
                 target,
-                content: Content::Memory {
-                    size_bytes: Some(0),
-                    mode: 0o000,
-                },
+                content: Content::Mask,
             });
         }
     }
@@ -183,12 +206,13 @@ pub(crate) fn preopens(mounts: &[Mount], guest_root: &str) -> Vec<Preopen> {
     for mount in mounts {
         let target = mount.target.as_str();
         let guest_path = match &mount.content {
-            Content::Memory { mode: 0, .. } => continue,
+            Content::Mask => continue,
             Content::Bind {
                 is_directory: true, ..
             }
-            | Content::Memory { .. } => target,
-            Content::Bind { .. } | Content::File(_) => match target.rsplit_once('/') {
+            | Content::Memory { .. }
+            | Content::Files(_) => target,
+            Content::Bind { .. } => match target.rsplit_once('/') {
                 Some(("", _)) | None => "/",
                 Some((parent, _)) => parent,
             },
@@ -216,8 +240,8 @@ pub(crate) fn file_rights(mounts: &[Mount], guest_root: &str) -> Vec<FileRight> 
     rights.extend(mounts.iter().filter_map(|mount| {
         let is_writable = match &mount.content {
             Content::Bind { is_read_only, .. } => !is_read_only,
-            Content::Memory { mode, .. } => *mode != 0,
-            Content::File(_) => false,
+            Content::Memory { is_read_only, .. } => !is_read_only,
+            Content::Files(_) | Content::Mask => false,
         };
         let runner_path = format!("{guest_root}{}", mount.target.trim_end_matches('/'));
         is_writable.then_some(FileRight {

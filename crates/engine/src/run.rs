@@ -1,8 +1,9 @@
 //! `run`: one program, in the foreground, to its end.
 
 use crate::Error;
-use crate::cache::{CODE_FILE, Code};
+use crate::cache::{CODE_FILE, Cache, Code};
 use crate::code::failure_error;
+use crate::coredump::Coredump;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
 use crate::program::{self, Program, ProgramSource};
@@ -59,26 +60,27 @@ impl Engine {
         refuse_unsupported(&options.grants)?;
         let program = program::open(&options.program)?;
         let secrets = mounts::read_secrets(&options.grants, find_variable)?;
+        // What is kept and hidden from mounts has to be there before they are looked at.
+        let cache = self.cache(observer);
+        if options.grants.mounts().next().is_some() {
+            self.scratch()?;
+        }
         let mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
         let coredump = options
             .coredump
             .as_deref()
-            .map(create_coredump)
+            .map(Coredump::create)
             .transpose()?;
         let run = Run {
             options: &options,
             secrets: &secrets,
             mounts: &mounts,
-            coredump: coredump.as_ref(),
+            coredump: coredump.as_ref().map(Coredump::file),
         };
-        let outcome = self.run_program(&program, &run, observer)?;
-        if let (Some(path), false) = (
-            &options.coredump,
-            matches!(outcome, Outcome::Trapped { .. }),
-        ) {
-            // There was no trap, so there is no dump; the empty file is ours.
-            let _ = std::fs::remove_file(path);
+        let outcome = self.run_program(&cache, &program, &run, observer)?;
+        if let (Some(coredump), Outcome::Trapped { .. }) = (coredump, &outcome) {
+            coredump.keep()?;
         }
         match outcome {
             Outcome::Failed(failure) => Err(failure_error(&program.name, failure)),
@@ -88,14 +90,14 @@ impl Engine {
 
     fn run_program(
         &self,
+        cache: &Cache,
         program: &Program,
         run: &Run<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         let stubs: Vec<InterfacePattern> = run.options.grants.stubs().cloned().collect();
         let denials: Vec<InterfacePattern> = run.options.grants.denials().cloned().collect();
-        let cache = self.cache(observer);
-        let code = self.code(&cache, program, (&stubs, &denials), observer)?;
+        let code = self.code(cache, program, (&stubs, &denials), observer)?;
         let outcome = self.run_code(program, &code, run, observer)?;
         if outcome != Outcome::Failed(Failure::StaleArtifact) {
             return Ok(outcome);
@@ -103,7 +105,7 @@ impl Engine {
         // The engine that made it differs in something the key does not hold: make it again, once.
         cache.forget(&code);
         drop(code);
-        let code = self.code(&cache, program, (&stubs, &denials), observer)?;
+        let code = self.code(cache, program, (&stubs, &denials), observer)?;
         self.run_code(program, &code, run, observer)
     }
 
@@ -145,7 +147,7 @@ impl Engine {
             &self.boundary,
             request,
             bundle,
-            &self.signals,
+            self.signals()?,
             &mut listener,
         )?;
         Ok(outcome)
@@ -295,8 +297,4 @@ fn check_working_directory(directory: Option<&str>, mounts: &[Mount]) -> Result<
         });
     }
     Ok(())
-}
-
-fn create_coredump(path: &std::path::Path) -> Result<File, Error> {
-    File::create(path).map_err(|error| Error::file("create the core dump", path, error))
 }

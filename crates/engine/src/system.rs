@@ -55,7 +55,6 @@ impl Engine {
     ) -> Result<(), Error> {
         let program = program::open(source)?;
         let cache = self.cache(observer);
-        self.run_root()?;
         self.code(&cache, &program, (stubs, &[]), observer)
             .map(drop)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   lock(role, grants)
 //!     limits      no core file, no message queues, a bounded number of descriptors
+//!     dumpable    no: what any /proc shows of the process belongs to root
 //!     landlock    every file right is handled; only the granted trees are allowed,
 //!                 no TCP, no signals or abstract sockets out of the domain
 //!     seccomp     an allow-list of system calls, kept as commented data in `calls`
@@ -84,6 +85,7 @@ impl std::error::Error for LockError {
 /// The part that this system refused; the process must then end, since it may be half locked.
 pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     limits::limit(grants.bounds)?;
+    seccomp::hide_from_proc()?;
     landlock::restrict(grants)?;
     seccomp::restrict(role, !grants.files.is_empty())?;
     Ok(Lock(()))

@@ -44,6 +44,19 @@ pub(crate) fn restrict(role: Role, has_files: bool) -> Result<(), LockError> {
     install(&mut bpf::program(&rules))
 }
 
+/// Gives the process's entries in any `/proc` to root, so that its own memory is no file that it
+/// can write, code included.
+pub(crate) fn hide_from_proc() -> Result<(), LockError> {
+    // SAFETY: this prctl takes numbers only and changes nothing but a flag of this process.
+    #[expect(unsafe_code, reason = "rustix has no call for it")]
+    let result = unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    if result != 0 {
+        let error = io::Error::last_os_error();
+        return Err(LockError::new("the seal on its own memory", error));
+    }
+    Ok(())
+}
+
 /// Asks the kernel to refuse all gain of executable memory; a kernel before 6.3 gets a second
 /// filter in its place.
 pub(crate) fn seal_code() -> Result<(), LockError> {

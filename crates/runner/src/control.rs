@@ -2,8 +2,8 @@
 
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    CONTROL_FD, FROM_RUNNER_BYTES, FrameError, FromRunner, HEADER_BYTES, TO_RUNNER_BYTES, ToRunner,
-    decode, encode, message_length,
+    CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES,
+    TO_RUNNER_BYTES, ToRunner, decode, encode, message_length,
 };
 use rustix::fd::{FromRawFd, OwnedFd};
 use std::collections::BTreeSet;
@@ -56,7 +56,14 @@ impl Control {
     /// Sends a message. If the keeper is gone there is nobody to tell, and the process is about
     /// to die with it.
     pub(crate) fn send(&self, message: &FromRunner) {
-        if let Ok(frame) = encode(message, FROM_RUNNER_BYTES) {
+        let too_long = || {
+            FromRunner::Ended(End::Failed(Failure::Internal {
+                reason: "what the runner has to say is longer than a frame".to_owned(),
+            }))
+        };
+        let frame =
+            encode(message, FROM_RUNNER_BYTES).or_else(|_| encode(&too_long(), FROM_RUNNER_BYTES));
+        if let Ok(frame) = frame {
             let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = socket.write_all(&frame);
         }

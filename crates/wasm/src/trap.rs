@@ -7,6 +7,7 @@
 //!      2: app!_start
 //! ```
 
+use lighter_types::escape::escape;
 use std::fmt::Write;
 use wasmtime::{FrameInfo, ThrownException, Trap, WasmBacktrace, WasmCoreDump};
 
@@ -50,11 +51,11 @@ fn cause(error: &wasmtime::Error) -> String {
     // The contexts that only repeat the backtrace are left out.
     let mut causes: Vec<String> = error
         .chain()
-        .map(ToString::to_string)
+        .map(|cause| cause.to_string())
         .filter(|text| !text.contains("wasm backtrace:") && !text.contains("wasm coredump"))
         .collect();
     causes.dedup();
-    causes.join(": ")
+    escape(&causes.join(": "))
 }
 
 fn words(trap: Trap) -> String {
@@ -153,10 +154,11 @@ fn shorten(file: &str) -> &str {
     file.rsplit_once("://").map_or(file, |(_, rest)| rest)
 }
 
+/// A name that stays on its line, of a length that can be read.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(NAME_CHARACTERS) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or(text)),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", escape(text.get(..end).unwrap_or(text))),
+        None => escape(text),
     }
 }
 
@@ -182,6 +184,14 @@ mod tests {
         );
         assert_eq!(shorten("sdk://a/sdk://v30/abort.c"), "v30/abort.c");
         assert_eq!(shorten("/home/me/src/main.rs"), "/home/me/src/main.rs");
+    }
+
+    #[test]
+    fn name_cannot_begin_a_line_of_its_own() {
+        assert_eq!(
+            demangle("f\nlighter: all is well"),
+            "f\\nlighter: all is well"
+        );
     }
 
     #[test]

@@ -15,7 +15,9 @@ mod owner_map;
 mod plan;
 
 use crate::sys::clone::{Step, StepError, spawn};
+use crate::sys::mount::{Mounting, Source};
 use crate::{Boundary, Exit, Ids, Layout, Mount, Root, Spec, StartError, Workload};
+use lighter_types::escape::escape;
 use owner_map::OwnerMap;
 use plan::Plan;
 use rustix::fs::{Mode, OFlags};
@@ -37,6 +39,14 @@ const TREE_LAYOUT: Layout = Layout {
 /// The first of the user ids that runners get, above all that systems hand out
 /// (systemd's "Users, Groups, UIDs and GIDs": up to 1879048191 for containers).
 const FIRST_RUNNER_ID: u32 = 1_879_048_192;
+
+/// The most that a process number takes (Linux, `PID_MAX_LIMIT`: 4 Mi), in bits.
+const PID_BITS: u32 = 22;
+
+/// Which sixty-fourth of the ids the runners of a process namespace get.
+fn runner_id_bits(namespace_inode: u64) -> u32 {
+    u32::try_from(namespace_inode % 63).unwrap_or(0)
+}
 
 /// The boundary that every system has.
 #[derive(Debug)]
@@ -67,9 +77,11 @@ impl ProcessBoundary {
         if self.caller.user != 0 {
             return self.caller;
         }
-        // A keeper's process number is its alone while it lives, so its runner's id is too.
+        // A keeper's process number is its alone while it lives, so its runner's id is too; where
+        // there are several process namespaces, most of them differ in the bits above.
         let keeper = rustix::process::getpid().as_raw_nonzero().get();
-        let id = FIRST_RUNNER_ID + keeper.unsigned_abs();
+        let namespace = rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino);
+        let id = FIRST_RUNNER_ID + (runner_id_bits(namespace) << PID_BITS) + keeper.unsigned_abs();
         Ids {
             user: id,
             group: id,
@@ -170,7 +182,7 @@ fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
 
 /// Words for a step that failed.
 fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
-    let shown = |path: &CString| path.to_string_lossy().into_owned();
+    let shown = |path: &CString| escape(&path.to_string_lossy());
     let mut hint = None;
     let mut lacks_owner_map = false;
     let action = match steps.get(error.step) {
@@ -183,33 +195,33 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
             );
             "make a user namespace".to_owned()
         }
-        Some(Step::Bind(bind)) => {
-            if bind.owner_map.is_some() && error.source.raw_os_error() == Some(libc::EINVAL) {
-                lacks_owner_map = true;
-                hint = Some(format!(
-                    "the file system has no idmapped mounts, {WITHOUT_OWNER_MAP}"
-                ));
-            }
-            if error.source.raw_os_error() == Some(libc::ESTALE) {
-                hint = Some("it was replaced while the program was starting: try again".to_owned());
-            }
-            let target = shown(&bind.target);
-            let target = target.strip_prefix("guest").unwrap_or(&target);
-            format!("mount {} on {target}", shown(&bind.source))
+        Some(Step::Mount(mounting)) => {
+            lacks_owner_map = lacks_map(mounting, &error.source);
+            hint = mount_hint(mounting, &error.source);
+            let names: Vec<_> = mounting.names.iter().map(shown).collect();
+            let what = match &mounting.what {
+                Source::Tree(tree) => shown(&tree.source),
+                Source::Memory { .. } => "a file system in memory".to_owned(),
+            };
+            format!("mount {what} on /{}", names.join("/"))
         }
-        Some(Step::MakeDirectory(path, _) | Step::MakeFile(path, _)) => {
-            let path = shown(path);
-            format!(
-                "make the mount point {}",
-                path.strip_prefix("guest").unwrap_or(&path)
-            )
-        }
+        Some(Step::MakeDirectory(path, _)) => format!("make the directory {}", shown(path)),
+        Some(Step::MountAt(tree, _)) => format!("mount {}", shown(&tree.source)),
         Some(Step::MountTmpfs(path, options)) => {
             format!("mount a tmpfs on {} with {}", shown(path), shown(options))
         }
         Some(Step::BecomeUser(user, _)) => format!("take the user id {user} for the runner"),
         Some(step) => format!("prepare the runner ({step:?})"),
-        None => "start the runner's program file".to_owned(),
+        None => {
+            if error.source.kind() == io::ErrorKind::PermissionDenied {
+                hint = Some(
+                    "the runner is another user: let all users read and execute lighter's own file \
+                     (chmod 755), also on a file system that is not mounted noexec"
+                        .to_owned(),
+                );
+            }
+            "start the runner's program file".to_owned()
+        }
     };
     if hint.is_none() && is_root && error.source.raw_os_error() == Some(libc::EPERM) {
         hint = Some(
@@ -222,6 +234,33 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
         lacks_owner_map,
         source: error.source,
     }
+}
+
+/// Whether the mount failed for the lack of idmapped mounts.
+fn lacks_map(mounting: &Mounting, error: &io::Error) -> bool {
+    matches!(&mounting.what, Source::Tree(tree) if tree.owner_map.is_some())
+        && error.raw_os_error() == Some(libc::EINVAL)
+}
+
+fn mount_hint(mounting: &Mounting, error: &io::Error) -> Option<String> {
+    let hint = match error.raw_os_error()? {
+        _ if lacks_map(mounting, error) => {
+            return Some(format!(
+                "the file system has no idmapped mounts, {WITHOUT_OWNER_MAP}"
+            ));
+        }
+        libc::ESTALE => "it was replaced while the program was starting: try again",
+        libc::ELOOP => {
+            "a symbolic link of another mount lies on the way, and is not followed: mount it \
+             elsewhere"
+        }
+        libc::EROFS | libc::EACCES => {
+            "the mount point is not there and cannot be made in the mount above it: make it first"
+        }
+        libc::ENOTDIR => "the mount point, or something on the way to it, is a file",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn is_namespace_refusal(error: &io::Error) -> bool {

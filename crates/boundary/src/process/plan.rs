@@ -1,9 +1,11 @@
 //! The steps that lead from the keeper's surroundings to the runner's.
 
 use super::OwnerMap;
-use crate::sys::clone::{Bind, Step};
+use crate::sys::clone::Step;
+use crate::sys::mount::{Mounting, Source, Tree};
 use crate::{Content, Ids, Mount, StartError};
-use std::ffi::CString;
+use rustix::fs::Mode;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -61,6 +63,7 @@ impl Plan {
         if !self.is_root {
             self.map_own_ids();
         }
+        self.steps.push(Step::SetFileMask(0));
         self.steps.push(Step::MakeMountsPrivate);
         let scratch = path_string(scratch)?;
         self.steps.push(Step::MountTmpfs(
@@ -70,28 +73,25 @@ impl Plan {
         self.steps.push(Step::ChangeDirectory(scratch));
         self.steps.push(Step::MakeDirectory(c"code".into(), 0o755));
         self.steps.push(Step::MakeDirectory(c"guest".into(), 0o755));
-        self.steps.push(Step::Bind(Box::new(Bind {
+        // A mount on `/data` must come before one on `/data/cache`.
+        let mut mounts: Vec<&Mount> = mounts.iter().collect();
+        mounts.sort_by_key(|mount| names(&mount.target).count());
+        for mount in mounts {
+            self.mount(mount, owner_map)?;
+        }
+        let code = Tree {
             source: path_string(code)?,
-            target: c"code".into(),
             identity: None,
             is_read_only: true,
             is_executable: true,
             owner_map: None,
-        })));
-        // A mount on `/data` must come before one on `/data/cache`.
-        let mut mounts: Vec<&Mount> = mounts.iter().collect();
-        mounts.sort_by_key(|mount| {
-            mount
-                .target
-                .split('/')
-                .filter(|part| !part.is_empty())
-                .count()
-        });
-        for mount in mounts {
-            self.mount(mount, owner_map)?;
-        }
+        };
+        self.steps
+            .push(Step::MountAt(Box::new(code), c"code".into()));
         self.steps.push(Step::MakeReadOnly(c".".into()));
         self.steps.push(Step::PivotRoot);
+        // What the guest makes gets the caller's own mask.
+        self.steps.push(Step::SetFileMask(file_mask()));
         Ok(())
     }
 
@@ -110,54 +110,72 @@ impl Plan {
     }
 
     fn mount(&mut self, mount: &Mount, owner_map: Option<&OwnerMap>) -> Result<(), StartError> {
-        let target = mount.target.trim_end_matches('/');
-        let inside = string(format!("guest{target}"))?;
-        let (parents, _) = target.rsplit_once('/').unwrap_or(("", ""));
-        self.make_directories(parents)?;
-        match &mount.content {
+        let mut is_file = false;
+        let what = match &mount.content {
             Content::Bind {
                 source,
                 identity,
                 is_directory,
                 is_read_only,
             } => {
-                self.steps.push(if *is_directory {
-                    Step::MakeDirectory(inside.clone(), 0o755)
-                } else {
-                    Step::MakeFile(inside.clone(), Vec::new())
-                });
-                self.steps.push(Step::Bind(Box::new(Bind {
+                is_file = !is_directory;
+                Source::Tree(Tree {
                     source: path_string(source)?,
-                    target: inside,
                     identity: Some(*identity),
                     is_read_only: *is_read_only,
                     is_executable: false,
                     owner_map: owner_map.map(OwnerMap::as_raw_fd),
-                })));
+                })
             }
-            Content::Memory { size_bytes, mode } => {
-                self.steps.push(Step::MakeDirectory(inside.clone(), 0o755));
-                let Ids { user, group } = self.ids;
-                let mut options = format!("mode={mode:o},uid={user},gid={group}");
-                if let Some(size) = size_bytes {
-                    options.push_str(&format!(",size={size}"));
-                }
-                self.steps.push(Step::MountTmpfs(inside, string(options)?));
-            }
-            Content::File(content) => self.steps.push(Step::MakeFile(inside, content.clone())),
-        }
+            Content::Memory {
+                size_bytes,
+                mode,
+                is_read_only,
+            } => Source::Memory {
+                options: self.memory_options(*size_bytes, *mode)?,
+                files: Vec::new(),
+                is_read_only: *is_read_only,
+            },
+            Content::Files(files) => Source::Memory {
+                options: vec![(c"mode", c"755".into())],
+                files: files
+                    .iter()
+                    .map(|(name, content)| Ok((string(name.as_str())?, content.clone())))
+                    .collect::<Result<_, StartError>>()?,
+                is_read_only: true,
+            },
+            Content::Mask => Source::Memory {
+                options: vec![(c"mode", c"0".into())],
+                files: Vec::new(),
+                is_read_only: true,
+            },
+        };
+        self.steps.push(Step::Mount(Box::new(Mounting {
+            names: names(&mount.target)
+                .map(string)
+                .collect::<Result<_, StartError>>()?,
+            is_file,
+            maker: owner_map.map(|_| (self.ids.user, self.ids.group)),
+            what,
+        })));
         Ok(())
     }
 
-    fn make_directories(&mut self, path: &str) -> Result<(), StartError> {
-        let mut inside = String::from("guest");
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            inside.push('/');
-            inside.push_str(part);
-            self.steps
-                .push(Step::MakeDirectory(string(inside.clone())?, 0o755));
+    /// The options of a file system in memory that is the runner's own.
+    fn memory_options(
+        &self,
+        size_bytes: Option<u64>,
+        mode: u32,
+    ) -> Result<Vec<(&'static CStr, CString)>, StartError> {
+        let mut options = vec![
+            (c"mode", string(format!("{mode:o}"))?),
+            (c"uid", string(self.ids.user.to_string())?),
+            (c"gid", string(self.ids.group.to_string())?),
+        ];
+        if let Some(size) = size_bytes {
+            options.push((c"size", string(size.to_string())?));
         }
-        Ok(())
+        Ok(options)
     }
 
     /// What every runner goes through last.
@@ -198,6 +216,18 @@ impl Plan {
                 .map(|(fd, place)| Step::PlaceDescriptor(fd, place)),
         );
     }
+}
+
+/// The names that a target is made of.
+fn names(target: &str) -> impl Iterator<Item = &str> {
+    target.split('/').filter(|name| !name.is_empty())
+}
+
+/// The caller's own mask of the permissions that new files get.
+fn file_mask() -> libc::mode_t {
+    let mask = rustix::process::umask(Mode::empty());
+    rustix::process::umask(mask);
+    mask.as_raw_mode()
 }
 
 fn path_string(path: &Path) -> Result<CString, StartError> {

@@ -4,6 +4,7 @@
 //! copied, and what failed is simply written down. So between `clone` and `exec` it makes raw
 //! system calls on data that was laid out before, and nothing else: no allocation, no lock.
 
+use super::mount::{self, Mounting, Tree};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -20,10 +21,12 @@ pub enum Step {
     MountTmpfs(CString, CString),
     /// Makes a directory; one that is there is fine.
     MakeDirectory(CString, libc::mode_t),
-    /// Makes a file with this content.
-    MakeFile(CString, Vec<u8>),
-    /// Mounts a tree of the host on a path.
-    Bind(Box<Bind>),
+    /// Mounts a tree of the host on a path in a place of the caller's own.
+    MountAt(Box<Tree>, CString),
+    /// Mounts something below the directory `guest`.
+    Mount(Box<Mounting>),
+    /// Sets the mask of the permissions that new files get.
+    SetFileMask(libc::mode_t),
     /// Mounts are attributed read-only, not those below.
     MakeReadOnly(CString),
     /// Changes the working directory to a path.
@@ -46,24 +49,6 @@ pub enum Step {
     CloseAllOnExec,
     /// A descriptor gets this number and survives `exec`.
     PlaceDescriptor(RawFd, RawFd),
-}
-
-/// A tree of the host to mount.
-#[derive(Debug)]
-pub struct Bind {
-    /// The host's path.
-    pub source: CString,
-    /// Where it goes.
-    pub target: CString,
-    /// Device and inode that the source must have.
-    pub identity: Option<(u64, u64)>,
-    /// Whether it is mounted read-only.
-    pub is_read_only: bool,
-    /// Whether code in it may be mapped executable.
-    pub is_executable: bool,
-    /// A user namespace whose map translates the owners of files; where the file system has no
-    /// such mounts, a read-only tree is mounted without it.
-    pub owner_map: Option<RawFd>,
 }
 
 /// A child that runs its program.
@@ -181,7 +166,7 @@ fn errno() -> i32 {
         .unwrap_or(libc::EIO)
 }
 
-fn check(result: libc::c_long) -> Result<libc::c_int, i32> {
+pub(super) fn errno_of(result: libc::c_long) -> Result<libc::c_int, i32> {
     if result < 0 {
         Err(errno())
     } else {
@@ -196,16 +181,14 @@ macro_rules! call {
         // that outlives the call, with the length given beside it.
         #[expect(unsafe_code, reason = "between clone and exec there are only system calls")]
         let result = unsafe { libc::syscall(libc::$number $(, $argument)*) };
-        check(result)
+        errno_of(result)
     }};
 }
+pub(super) use call;
 
 fn perform(step: &Step) -> Result<(), i32> {
     match step {
-        Step::WriteProc(path, text) => write_file(path, text, libc::O_WRONLY),
-        Step::MakeFile(path, content) => {
-            write_file(path, content, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL)
-        }
+        Step::WriteProc(path, text) => write_proc(path, text),
         Step::MakeMountsPrivate => call!(
             SYS_mount,
             ptr::null::<u8>(),
@@ -230,9 +213,11 @@ fn perform(step: &Step) -> Result<(), i32> {
                 Err(errno) => Err(errno),
             }
         }
-        Step::Bind(bind) => mount_tree(bind),
+        Step::MountAt(tree, target) => mount::mount_at(tree, target),
+        Step::Mount(mounting) => mount::mount(mounting),
+        Step::SetFileMask(mask) => call!(SYS_umask, *mask).map(drop),
         Step::MakeReadOnly(path) => {
-            set_mount(libc::AT_FDCWD, path, 0, libc::MOUNT_ATTR_RDONLY, None)
+            mount::set_attributes(libc::AT_FDCWD, path, 0, libc::MOUNT_ATTR_RDONLY, None)
         }
         Step::ChangeDirectory(path) => call!(SYS_chdir, path.as_ptr()).map(drop),
         Step::ChangeToOpenDirectory(fd) => call!(SYS_fchdir, *fd).map(drop),
@@ -276,107 +261,12 @@ fn perform(step: &Step) -> Result<(), i32> {
     }
 }
 
-fn write_file(path: &CStr, content: &[u8], flags: libc::c_int) -> Result<(), i32> {
-    let file = call!(
-        SYS_openat,
-        libc::AT_FDCWD,
-        path.as_ptr(),
-        flags | libc::O_CLOEXEC,
-        0o444
-    )?;
-    let mut rest = content;
-    while !rest.is_empty() {
-        let written = call!(SYS_write, file, rest.as_ptr(), rest.len())?;
-        rest = rest
-            .get(usize::try_from(written).unwrap_or(0)..)
-            .unwrap_or_default();
-    }
-    call!(SYS_close, file).map(drop)
-}
-
-fn mount_tree(bind: &Bind) -> Result<(), i32> {
-    let tree = call!(
-        SYS_open_tree,
-        libc::AT_FDCWD,
-        bind.source.as_ptr(),
-        libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint
-    )?;
-    if let Some(identity) = bind.identity {
-        check_identity(tree, identity)?;
-    }
-    let mut attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-    if bind.is_read_only {
-        attributes |= libc::MOUNT_ATTR_RDONLY;
-    }
-    if !bind.is_executable {
-        attributes |= libc::MOUNT_ATTR_NOEXEC;
-    }
-    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
-    match set_mount(tree, c"", flags, attributes, bind.owner_map) {
-        // A file system without idmapped mounts. What is only read belongs to whom it belongs.
-        Err(libc::EINVAL) if bind.is_read_only && bind.owner_map.is_some() => {
-            set_mount(tree, c"", flags, attributes, None)?;
-        }
-        set => set?,
-    }
-    call!(
-        SYS_move_mount,
-        tree,
-        c"".as_ptr(),
-        libc::AT_FDCWD,
-        bind.target.as_ptr(),
-        libc::MOVE_MOUNT_F_EMPTY_PATH
-    )?;
-    call!(SYS_close, tree).map(drop)
-}
-
-/// The source must still be what the caller looked at.
-fn check_identity(tree: libc::c_int, (device, inode): (u64, u64)) -> Result<(), i32> {
-    let mut found = std::mem::MaybeUninit::<libc::stat>::uninit();
-    call!(
-        SYS_newfstatat,
-        tree,
-        c"".as_ptr(),
-        found.as_mut_ptr(),
-        libc::AT_EMPTY_PATH
-    )?;
-    // SAFETY: the call succeeded, so the kernel has filled the structure.
-    #[expect(unsafe_code, reason = "the kernel fills it")]
-    let found = unsafe { found.assume_init() };
-    if (found.st_dev, found.st_ino) == (device, inode) {
-        Ok(())
-    } else {
-        Err(libc::ESTALE)
-    }
-}
-
-fn set_mount(
-    directory: RawFd,
-    path: &CStr,
-    flags: libc::c_int,
-    attributes: u64,
-    owner_map: Option<RawFd>,
-) -> Result<(), i32> {
-    let attributes = libc::mount_attr {
-        attr_set: attributes
-            | if owner_map.is_some() {
-                libc::MOUNT_ATTR_IDMAP
-            } else {
-                0
-            },
-        attr_clr: 0,
-        propagation: libc::MS_PRIVATE,
-        userns_fd: owner_map.map_or(0, |fd| u64::try_from(fd).unwrap_or(u64::MAX)),
-    };
-    call!(
-        SYS_mount_setattr,
-        directory,
-        path.as_ptr(),
-        flags,
-        &raw const attributes,
-        size_of::<libc::mount_attr>()
-    )
-    .map(drop)
+fn write_proc(path: &CStr, content: &[u8]) -> Result<(), i32> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC;
+    let file = call!(SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags)?;
+    let written = mount::write_all(file, content);
+    call!(SYS_close, file)?;
+    written
 }
 
 /// Starts a child that holds a new user namespace open until it is killed, and gives its number.
@@ -384,6 +274,7 @@ fn set_mount(
 /// # Errors
 /// The kernel's refusal.
 pub fn hold_user_namespace() -> io::Result<libc::pid_t> {
+    let parent = rustix::process::getpid().as_raw_nonzero().get();
     // SAFETY: as for a plain fork of this single-threaded process: the child has a copy of
     // everything and only waits.
     #[expect(unsafe_code, reason = "no crate offers clone")]
@@ -398,23 +289,19 @@ pub fn hold_user_namespace() -> io::Result<libc::pid_t> {
         )
     };
     match pid {
-        0 => wait_for_the_end(),
+        0 => wait_for_the_end(parent),
         pid if pid < 0 => Err(io::Error::last_os_error()),
         pid => libc::pid_t::try_from(pid).map_err(io::Error::other),
     }
 }
 
-fn wait_for_the_end() -> ! {
-    // SAFETY: a plain system call with numbers only; without it a dead parent would leave us behind.
-    #[expect(unsafe_code, reason = "after fork there are only system calls")]
-    unsafe {
-        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+/// Waits to be killed, at the latest when the parent dies.
+fn wait_for_the_end(parent: libc::pid_t) -> ! {
+    let _ = call!(SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+    // It may have died before it was asked to take us along: then we are somebody else's.
+    while call!(SYS_getppid) == Ok(parent) {
+        let _ = call!(SYS_pause);
     }
-    loop {
-        // SAFETY: a plain system call without arguments.
-        #[expect(unsafe_code, reason = "after fork there are only system calls")]
-        unsafe {
-            libc::pause();
-        }
-    }
+    let _ = call!(SYS_exit_group, 0);
+    std::process::abort()
 }

@@ -2,4 +2,5 @@
 
 pub mod clone;
 pub mod memory_file;
+pub mod mount;
 pub mod signal;

@@ -4,18 +4,33 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// A descriptor from which the signals that this process has blocked are read.
+/// A descriptor from which the signals that this process has blocked are read. When it goes, they
+/// do again what they did before.
 #[derive(Debug)]
-pub struct SignalEvents(OwnedFd);
+pub struct SignalEvents {
+    events: OwnedFd,
+    blocked: libc::sigset_t,
+}
 
 impl SignalEvents {
-    /// Blocks the signals for this thread and opens a descriptor for them. A process does this
-    /// once, while it has one thread.
+    /// Blocks the signals for this thread and opens a descriptor for them, except for those that
+    /// whoever started this process lets it ignore (as `nohup` does). A process does this while
+    /// it has one thread. Children are waited for, so what ignores their end is undone.
     ///
     /// # Errors
     /// No descriptor is left.
     pub fn open(signals: &[i32]) -> io::Result<Self> {
-        let set = signal_set(signals);
+        // SAFETY: the default action of a signal is set, which runs no code of ours.
+        #[expect(unsafe_code, reason = "rustix has no signal actions")]
+        unsafe {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+        let heard: Vec<i32> = signals
+            .iter()
+            .copied()
+            .filter(|signal| !is_ignored(*signal))
+            .collect();
+        let set = signal_set(&heard);
         // SAFETY: `set` is a whole signal set that lives through the call.
         #[expect(unsafe_code, reason = "rustix has no signal masks")]
         let result =
@@ -32,7 +47,11 @@ impl SignalEvents {
         }
         // SAFETY: the kernel has just made this descriptor for us alone.
         #[expect(unsafe_code, reason = "the descriptor has no owner yet")]
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let events = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self {
+            events,
+            blocked: set,
+        })
     }
 
     /// The number of the next signal that came, `None` if none is waiting.
@@ -41,7 +60,7 @@ impl SignalEvents {
     /// The kernel's.
     pub fn next(&self) -> io::Result<Option<i32>> {
         let mut buffer = [0_u8; size_of::<libc::signalfd_siginfo>()];
-        match rustix::io::read(&self.0, &mut buffer) {
+        match rustix::io::read(&self.events, &mut buffer) {
             Ok(0) => Ok(None),
             // The number is the structure's first field, a `u32`.
             Ok(_) => Ok(buffer
@@ -55,14 +74,43 @@ impl SignalEvents {
 
 impl std::os::fd::AsFd for SignalEvents {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.0.as_fd()
+        self.events.as_fd()
     }
 }
 
 impl AsRawFd for SignalEvents {
     fn as_raw_fd(&self) -> i32 {
-        self.0.as_raw_fd()
+        self.events.as_raw_fd()
     }
+}
+
+impl Drop for SignalEvents {
+    fn drop(&mut self) {
+        // SAFETY: the set is the one that was blocked; a valid set cannot be refused.
+        #[expect(unsafe_code, reason = "rustix has no signal masks")]
+        unsafe {
+            libc::sigprocmask(
+                libc::SIG_UNBLOCK,
+                &raw const self.blocked,
+                std::ptr::null_mut(),
+            );
+        }
+    }
+}
+
+/// Whether the signal does nothing to this process.
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the action is only asked for; there is room for it.
+    #[expect(unsafe_code, reason = "rustix has no signal actions")]
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    if result != 0 {
+        return false;
+    }
+    // SAFETY: the call succeeded, so it has filled the structure.
+    #[expect(unsafe_code, reason = "libc fills it")]
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction == libc::SIG_IGN
 }
 
 fn signal_set(signals: &[i32]) -> libc::sigset_t {

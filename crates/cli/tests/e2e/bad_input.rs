@@ -496,7 +496,7 @@ fn full_disk_while_caching_costs_only_the_cache() {
         return;
     }
     let workspace = workspace();
-    let outcome = run_on_file_system(&workspace, "size=8k");
+    let outcome = run_on_file_system(&workspace, "size=8k,mode=700");
     outcome.assert(0, "hello\ncode 0\n");
     let told = outcome.stderr_text();
     assert!(
@@ -514,7 +514,7 @@ fn read_only_data_directory_costs_only_the_cache() {
         return;
     }
     let workspace = workspace();
-    let outcome = run_on_file_system(&workspace, "ro");
+    let outcome = run_on_file_system(&workspace, "ro,mode=700");
     outcome.assert(0, "hello\ncode 0\n");
     let told = outcome.stderr_text();
     assert!(

@@ -3,7 +3,8 @@
 //! [`run`] is what `lighter run` promises, shown by one small program; [`programs`] are other people's
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
-//! [`owners`] is who owns files and processes; [`terminal`] is a program at one.
+//! [`owners`] is who owns files and processes; [`terminal`] is a program at one;
+//! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,8 @@
 
 mod bad_input;
 mod cache;
+mod limits;
+mod mounts;
 mod owners;
 mod programs;
 mod run;

@@ -272,9 +272,8 @@ impl Cache {
                 )),
             }
         }
-        let directory = self
-            .run_directory
-            .join(format!("uncached-{}", std::process::id()));
+        sweep::remove_left_behind_uncached(&self.run_directory);
+        let directory = self.run_directory.join(unique_name("uncached-"));
         let code = Code {
             directory,
             kind,
@@ -294,11 +293,7 @@ impl Cache {
         artifact: &mut File,
     ) -> io::Result<PathBuf> {
         let directory = self.entry(&slot.key);
-        let new = self
-            .directory
-            .join("code")
-            .join(format!(".new-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&new);
+        let new = self.directory.join("code").join(unique_name(".new-"));
         let mut mac = content_mac(installation, &slot.key);
         let written = write_entry(&new, artifact, |chunk| mac.update(chunk)).and_then(|stat| {
             let record = CodeRecord {
@@ -362,6 +357,14 @@ impl Cache {
             .join("files")
             .join(format!("{:x}-{:x}", stat.st_dev, stat.st_ino))
     }
+}
+
+/// A name that nobody else uses: process numbers repeat in other process namespaces.
+fn unique_name(prefix: &str) -> String {
+    let mut bytes = [0; 8];
+    // Without randomness the names meet, and the one who comes second is told so.
+    let _ = getrandom::fill(&mut bytes);
+    format!("{prefix}{:016x}", u64::from_ne_bytes(bytes))
 }
 
 /// The name of a file's record: which file it speaks of, wherever the record lies.

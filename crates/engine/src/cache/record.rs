@@ -7,7 +7,7 @@
 //!   +------+-------------------+
 //! ```
 
-use super::new_mac;
+use super::{new_mac, unique_name};
 use hmac::{Hmac, Mac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,7 +48,7 @@ impl InstallationKey {
         }
         let mut key = [0; KEY_BYTES];
         getrandom::fill(&mut key)?;
-        let new = directory.join(format!(".key-{}", std::process::id()));
+        let new = directory.join(unique_name(".key-"));
         write_private(&new, &key)?;
         // Of several that start at once the first one's key counts.
         let linked = fs::hard_link(&new, &path);
@@ -125,7 +125,7 @@ pub(crate) fn write<T: Serialize>(
         .to_vec();
     bytes.extend_from_slice(&body);
     let mut new = path.as_os_str().to_owned();
-    new.push(format!(".new-{}", std::process::id()));
+    new.push(unique_name(".new-"));
     let new = Path::new(&new);
     let written = write_private(new, &bytes).and_then(|()| fs::rename(new, path));
     if written.is_err() {

@@ -48,6 +48,12 @@ pub(crate) fn mark_used(directory: &Path) {
     }
 }
 
+fn is_older(path: &Path, limit: Duration) -> bool {
+    fs::symlink_metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|time| age(time) > limit)
+}
+
 fn age(time: SystemTime) -> Duration {
     SystemTime::now().duration_since(time).unwrap_or_default()
 }
@@ -96,11 +102,6 @@ pub(crate) fn enforce(compiled: &Path, limits: CacheLimits) {
 
 /// Half-written entries of processes that died, and records of files that were not used for long.
 fn remove_left_behind(compiled: &Path, record_age: Duration) {
-    let is_older = |path: &Path, limit: Duration| {
-        fs::symlink_metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|time| age(time) > limit)
-    };
     for path in listed(&compiled.join("code")) {
         let is_half = path
             .file_name()
@@ -114,6 +115,18 @@ fn remove_left_behind(compiled: &Path, record_age: Duration) {
             if is_older(&path, record_age.max(LEFT_BEHIND)) {
                 let _ = fs::remove_file(path);
             }
+        }
+    }
+}
+
+/// Code that was kept for one run whose process died.
+pub(crate) fn remove_left_behind_uncached(run_directory: &Path) {
+    for path in listed(run_directory) {
+        let is_uncached = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"uncached-"));
+        if is_uncached && is_older(&path, LEFT_BEHIND) {
+            let _ = fs::remove_dir_all(path);
         }
     }
 }

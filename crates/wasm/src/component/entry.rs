@@ -1,9 +1,10 @@
 //! Finds what of a component is called.
 
 use super::catalog::track;
+use crate::inspect::{LISTED_EXPORTS, shown};
 use lighter_types::bundle;
 use lighter_types::interface::split_version;
-use lighter_types::runner_protocol::{Failure, LISTED_NAMES};
+use lighter_types::runner_protocol::Failure;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
 
@@ -57,7 +58,7 @@ fn command(component: &Component) -> Result<Entry, Failure> {
         });
     }
     Err(Failure::NoEntry {
-        exports: functions(component),
+        exports: listed(component),
     })
 }
 
@@ -79,13 +80,12 @@ fn function(component: &Component, export: &str) -> Result<ComponentExportIndex,
     };
     let is_function = functions(component).iter().any(|name| name == export);
     found.filter(|_| is_function).ok_or_else(|| {
-        let known = functions(component);
-        let known = match known.as_slice() {
+        let known = match listed(component).as_slice() {
             [] => "it exports no function".to_owned(),
             known => format!("it exports {}", known.join(", ")),
         };
         Failure::InvalidInvoke {
-            reason: format!("no exported function {export:?}: {known}"),
+            reason: format!("no exported function {}: {known}", shown(export)),
         }
     })
 }
@@ -108,6 +108,15 @@ fn functions(component: &Component) -> Vec<String> {
             _ => {}
         }
     }
-    names.truncate(LISTED_NAMES);
     names
+}
+
+/// The first of them, as they are shown.
+fn listed(component: &Component) -> Vec<String> {
+    let names = functions(component);
+    names
+        .iter()
+        .take(LISTED_EXPORTS)
+        .map(|name| shown(name))
+        .collect()
 }

@@ -10,6 +10,7 @@ mod link;
 use crate::api::wasi_p1::{WasiContext, WasiP1, WasiState};
 use crate::api::wasi_threads::{ThreadGroup, WasiThreads};
 use crate::host::Host;
+use crate::inspect::{LISTED_EXPORTS, shown};
 use end::Course;
 use lighter_types::bundle::{Bundle, Entry};
 use lighter_types::runner_protocol::{End, Failure};
@@ -31,9 +32,6 @@ pub(crate) type CoreLinker = wasmtime::Linker<CoreState>;
 
 /// The sets a core module may import.
 pub(crate) const SETS: &[&dyn crate::api::ApiSet<CoreLinker>] = &[&WasiP1, &WasiThreads];
-
-/// The most exported functions that an error lists.
-const LISTED_EXPORTS: usize = 40;
 
 /// Runs a core module to its end.
 pub(crate) fn run(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> End {
@@ -173,7 +171,7 @@ fn exported_functions(module: &Module) -> Vec<String> {
     module
         .exports()
         .filter(|export| matches!(export.ty(), ExternType::Func(_)))
-        .map(|export| export.name().to_owned())
+        .map(|export| shown(export.name()))
         .take(LISTED_EXPORTS)
         .collect()
 }

@@ -15,6 +15,8 @@ mod outline;
 mod survey;
 
 use crate::{component, core};
+pub(crate) use names::{LISTED_EXPORTS, shown};
+
 use fault::{not_wasm, text_fault};
 use lighter_types::program::{FileKind, ProgramKind, detect};
 use lighter_types::runner_protocol::{Failure, InspectOrder, ProgramFacts};

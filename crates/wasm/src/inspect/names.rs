@@ -13,13 +13,16 @@ pub(super) const EXPORT_BYTES: usize = 64 << 10;
 /// The most that the imports that nobody provides may take.
 pub(super) const MISSING_BYTES: usize = 48 << 10;
 
+/// The most exported functions that an error lists.
+pub(crate) const LISTED_EXPORTS: usize = 40;
+
 /// The longest name that is told, in characters before they are escaped.
 const NAME_CHARACTERS: usize = 200;
 /// What each entry of a list takes besides its text, at most.
 const ENTRY_BYTES: usize = 16;
 
 /// A name, escaped and cut.
-pub(super) fn shown(name: &str) -> String {
+pub(crate) fn shown(name: &str) -> String {
     match name.char_indices().nth(NAME_CHARACTERS) {
         Some((end, _)) => format!("{}...", escape(name.get(..end).unwrap_or_default())),
         None => escape(name),

@@ -23,6 +23,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 /// The most descriptors of one program; the system's own limit is usually lower.
 const DESCRIPTORS: usize = 1 << 16;
 
+/// From which length on the path of a directory is not kept for what is below it, in bytes.
+const PATH_BYTES: usize = 1024;
+
 /// One open descriptor.
 pub(super) struct Descriptor {
     /// What it is.
@@ -239,11 +242,12 @@ impl Descriptor {
         }
     }
 
-    /// The guest's name for a path below this directory.
+    /// The guest's name for a path below this directory, to be told to a person: a guest may open
+    /// one below the other without end, so what is too long begins anew.
     pub(super) fn path_below(&self, path: &str) -> String {
         match self.path.as_str() {
             "" | "." => path.to_owned(),
-            _ if path.starts_with('/') => path.to_owned(),
+            own if path.starts_with('/') || own.len() > PATH_BYTES => path.to_owned(),
             own => format!("{}/{path}", own.trim_end_matches('/')),
         }
     }
