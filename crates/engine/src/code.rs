@@ -272,24 +272,43 @@ fn missing_imports(program: &str, missing: &[MissingImport]) -> Error {
     if missing.len() > LISTED_MISSING {
         details.push(format!("and {} more", missing.len() - LISTED_MISSING));
     }
-    let first = missing
-        .first()
-        .map(|import| escape(&import.name))
-        .unwrap_or_default();
-    let interface = first
-        .split_once('.')
-        .map_or(first.as_str(), |(module, _)| module);
-    let interface = if first.contains('/') {
-        first.as_str()
-    } else {
-        interface
-    };
     Error::NotRunnable {
         program: program.to_owned(),
         reason: "imports what nobody here provides:".to_owned(),
         details,
-        hint: Some(format!(
-            "if the program can do without, --stub {interface} makes each use of it a trap"
-        )),
+        hint: missing.first().map(|first| stub_hint(&escape(&first.name))),
+    }
+}
+
+/// How to run the program without an import: a component's interface or a foreign module as a
+/// whole, but of WASI's own module only the function, since the rest of it is there.
+fn stub_hint(name: &str) -> String {
+    let whole = match name.split_once('.') {
+        Some((module, _)) if !name.contains(['/', ':']) => module,
+        _ => name,
+    };
+    if whole.starts_with("wasi_") {
+        return format!(
+            "if the program can do without, a flag for each of them, as --stub {name}, makes its \
+             uses traps"
+        );
+    }
+    format!("if the program can do without, --stub {whole} makes each use of it a trap")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_of_wasi_is_not_advised_away() {
+        let hint = stub_hint("wasi_snapshot_preview1.sock_open");
+        assert!(
+            hint.contains("--stub wasi_snapshot_preview1.sock_open,"),
+            "{hint}"
+        );
+        assert!(stub_hint("env.log").contains("--stub env makes"));
+        let component = stub_hint("acme:db/query@1.0.0");
+        assert!(component.contains("--stub acme:db/query@1.0.0 makes"));
     }
 }
