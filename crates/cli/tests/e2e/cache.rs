@@ -122,3 +122,83 @@ fn program_runs_uncached_with_one_warning_where_nothing_can_be_kept() {
         "{left:?}"
     );
 }
+
+/// How many programs' code is kept.
+fn kept(workspace: &Workspace) -> usize {
+    fs::read_dir(workspace.data().join("compiled/code"))
+        .expect("entries")
+        .count()
+}
+
+#[test]
+fn runs_at_the_same_time_make_one_entry() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..8).map(|_| scope.spawn(|| run(&workspace))).collect();
+        for run in runs {
+            run.join().expect("the run is as expected");
+        }
+    });
+    assert_eq!(kept(&workspace), 1);
+}
+
+#[test]
+fn run_waits_for_the_code_that_another_makes() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    let key = fs::read_dir(workspace.data().join("compiled/locks"))
+        .expect("a lock")
+        .filter_map(Result::ok)
+        .next()
+        .expect("one lock");
+    fs::remove_dir_all(code(&workspace).parent().expect("an entry")).expect("the entry goes");
+    let held = fs::File::open(key.path()).expect("the lock");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("nobody holds it");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&workspace));
+        // It makes nothing of its own while somebody holds the lock.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!waiting.is_finished());
+        assert_eq!(kept(&workspace), 0);
+        drop(held);
+        waiting.join().expect("the run is as expected");
+    });
+    assert_eq!(kept(&workspace), 1);
+}
+
+#[test]
+fn cache_keeps_to_its_size() {
+    let workspace = workspace();
+    workspace.write("config.toml", "cache-size = \"16k\"\n");
+    workspace.write("first.wat", PROGRAM);
+    workspace.write("second.wat", PROGRAM.replace("42", "43"));
+    let run = |program: &str| {
+        let flags = ["--config", "config.toml", "run", program];
+        workspace.lighter(flags).run()
+    };
+    run("./first.wat").assert(42, "");
+    run("./second.wat").assert(43, "");
+    assert_eq!(kept(&workspace), 1);
+    run("./first.wat").assert(42, "");
+}
+
+#[test]
+fn code_that_was_not_used_for_long_goes() {
+    let workspace = workspace();
+    workspace.write("program.wat", PROGRAM);
+    run(&workspace);
+    let entry = code(&workspace).parent().expect("an entry").to_owned();
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(91 * 24 * 3600);
+    fs::File::open(&entry)
+        .and_then(|directory| directory.set_modified(long_ago))
+        .expect("the test owns it");
+    workspace.write("other.wat", PROGRAM.replace("42", "43"));
+    workspace
+        .lighter(["run", "./other.wat"])
+        .run()
+        .assert(43, "");
+    assert!(!entry.exists());
+    assert_eq!(kept(&workspace), 1);
+}
