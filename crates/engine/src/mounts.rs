@@ -133,13 +133,21 @@ fn bind(source: &Path, target: &str, is_read_only: bool) -> Result<Mount, Error>
     })
 }
 
-/// The directories that no guest sees, as they are really called.
+/// The directories that no guest sees, as they are really called; none lies in another.
 fn hidden_directories(settings: &Settings) -> Vec<PathBuf> {
-    [&settings.data_root, &settings.run_root]
+    let hidden: Vec<PathBuf> = [&settings.data_root, &settings.run_root]
         .into_iter()
         .chain(&settings.hidden)
         .filter_map(|path| std::fs::canonicalize(path).ok())
-        .collect()
+        .collect();
+    outermost(hidden)
+}
+
+fn outermost(mut directories: Vec<PathBuf>) -> Vec<PathBuf> {
+    // What lies in a directory comes after it.
+    directories.sort();
+    directories.dedup_by(|inner, outer| inner.starts_with(&*outer));
+    directories
 }
 
 /// Empty directories in place of the hidden ones that a mount would show; a mount from within a
@@ -299,4 +307,22 @@ fn read_secret_file(name: &str, path: &str) -> Result<Vec<u8>, Error> {
         )));
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_in_a_hidden_one_is_hidden_with_it() {
+        let paths = [
+            "/run/l/data",
+            "/run/lx",
+            "/run/l",
+            "/run/l/data/x",
+            "/run/l",
+        ];
+        let outermost = outermost(paths.map(PathBuf::from).to_vec());
+        assert_eq!(outermost, ["/run/l", "/run/lx"].map(PathBuf::from));
+    }
 }

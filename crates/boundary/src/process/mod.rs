@@ -187,6 +187,14 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
     let mut lacks_owner_map = false;
     let action = match steps.get(error.step) {
         // Nothing was done yet: the kernel refused the process or its namespaces.
+        _ if error.step == 0 && is_root && is_namespace_refusal(&error.source) => {
+            hint = Some(
+                "root here lacks CAP_SYS_ADMIN, as in a container without privileges: give it that, \
+                 or run lighter as an ordinary user where those may make user namespaces"
+                    .to_owned(),
+            );
+            "make a process namespace".to_owned()
+        }
         _ if error.step == 0 && is_namespace_refusal(&error.source) => {
             hint = Some(
                 "this system does not let ordinary users make user namespaces: look at sysctl \
