@@ -15,7 +15,6 @@ use std::path::PathBuf;
 #[command(
     name = "lighter",
     version,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 struct CommandLine {

@@ -223,3 +223,20 @@ fn ordinary_user_runs_programs() {
         workspace.write("data/x", "mine");
     }
 }
+
+#[test]
+fn help_is_there_as_in_docker() {
+    let workspace = workspace();
+    let told = |words: &[&str]| {
+        let outcome = workspace.lighter(words).run();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
+        outcome.stdout_text()
+    };
+    assert_eq!(told(&["help", "run"]), told(&["run", "--help"]));
+    assert!(told(&["--help"]).contains("explain"));
+    assert_eq!(told(&["help"]), told(&["--help"]));
+    workspace
+        .lighter(["frob"])
+        .run()
+        .assert_refused(2, &["unknown command: frob"]);
+}
