@@ -9,7 +9,7 @@
 //!     seccomp     an allow-list of system calls, kept as commented data in `calls`
 //!   load the guest's compiled code
 //!   Lock::seal_code
-//!     from here on no memory becomes executable
+//!     from here on no memory becomes executable; a role that loads no code is sealed by `lock`
 //! ```
 //!
 //! A root of its own, user ids and namespaces need rights that a role must not have; the boundary
@@ -88,7 +88,12 @@ pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     seccomp::hide_from_proc()?;
     landlock::restrict(grants)?;
     seccomp::restrict(role, !grants.files.is_empty())?;
-    Ok(Lock(()))
+    let lock = Lock(());
+    // What parses or compiles a hostile program loads no code, so there is nothing to wait for.
+    if role != Role::Run {
+        lock.seal_code()?;
+    }
+    Ok(lock)
 }
 
 impl Lock {
