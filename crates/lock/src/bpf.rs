@@ -111,13 +111,20 @@ fn leaf(verdict: Verdict) -> Vec<sock_filter> {
             argument,
             mask,
             value,
-        }) => vec![
-            instruction(LOAD, argument_offset(argument)),
-            instruction(AND, mask),
-            jump(JUMP_EQUAL, value, 0, 1),
-            instruction(RETURN, ALLOW),
-            instruction(RETURN, REFUSE),
-        ],
+        }) => {
+            let mut code = masked(argument, mask, value, 1).to_vec();
+            code.push(instruction(RETURN, ALLOW));
+            code.push(instruction(RETURN, REFUSE));
+            code
+        }
+        Verdict::When(When::BothMasked([first, second])) => {
+            let mut code = Vec::with_capacity(8);
+            code.extend(masked(first.0, first.1, first.2, 4));
+            code.extend(masked(second.0, second.1, second.2, 1));
+            code.push(instruction(RETURN, ALLOW));
+            code.push(instruction(RETURN, REFUSE));
+            code
+        }
         Verdict::When(When::OneOf { argument, values }) => {
             let mut code = vec![instruction(LOAD, argument_offset(argument))];
             for (index, value) in values.iter().enumerate() {
@@ -129,6 +136,15 @@ fn leaf(verdict: Verdict) -> Vec<sock_filter> {
             code
         }
     }
+}
+
+/// Goes on if an argument, masked, has its value, and else skips `otherwise` instructions.
+fn masked(argument: u8, mask: u32, value: u32, otherwise: u8) -> [sock_filter; 3] {
+    [
+        instruction(LOAD, argument_offset(argument)),
+        instruction(AND, mask),
+        jump(JUMP_EQUAL, value, 0, otherwise),
+    ]
 }
 
 /// Where the low half of an argument lies in `struct seccomp_data`, little-endian.
@@ -205,6 +221,7 @@ mod tests {
                 values: &[3, 1030],
             },
         ),
+        (100, When::BothMasked([(2, 4, 0), (3, 0xf, 2)])),
         (231, When::Always),
         (435, When::Absent),
     ];
@@ -229,6 +246,9 @@ mod tests {
         assert_eq!(of(9, [0, 0, 3, 0, 0, 0]), ALLOW);
         assert_eq!(of(72, [0, 1030, 0, 0, 0, 0]), ALLOW);
         assert_eq!(of(72, [0, 4, 0, 0, 0, 0]), REFUSE);
+        assert_eq!(of(100, [0, 0, 3, 0x22, 0, 0]), ALLOW);
+        assert_eq!(of(100, [0, 0, 3, 0x21, 0, 0]), REFUSE);
+        assert_eq!(of(100, [0, 0, 4, 0x22, 0, 0]), REFUSE);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum When {
         /// What they must be.
         value: u32,
     },
+    /// If the low halves of two arguments, each masked, have their values.
+    BothMasked([(u8, u32, u32); 2]),
     /// If the low half of an argument is one of these. No values, on argument 0: the role's own
     /// process number.
     OneOf {
@@ -85,11 +87,10 @@ const READ_ONLY_OPEN: When = When::Masked {
     mask: OPEN_CHANGES,
     value: 0,
 };
-const NO_EXECUTE: When = When::Masked {
-    argument: 2,
-    mask: 4,
-    value: 0,
-};
+/// Neither PROT_EXEC nor, of MAP_TYPE, anything but MAP_PRIVATE. Nothing here shares memory, shared
+/// memory is not counted by the limit on data (RLIMIT_DATA), and what is written through a shared
+/// mapping of a file is not seen by the checks of write(2).
+const PRIVATE_DATA: When = When::BothMasked([(2, 4, 0), (3, 0xf, 2)]);
 const THREAD_ONLY: When = When::Masked {
     argument: 0,
     mask: u32::MAX,
@@ -146,7 +147,7 @@ const CALLS: &[Call] = &[
     row(libc::SYS_open, "open", Base, When::Masked { argument: 1, mask: OPEN_CHANGES, value: 0 }, "the compiled code, as musl opens it"),
 
     // Memory.
-    row(libc::SYS_mmap, "mmap", Base, NO_EXECUTE, "memory; never executable"),
+    row(libc::SYS_mmap, "mmap", Base, PRIVATE_DATA, "memory; never executable, never shared"),
     row(libc::SYS_mprotect, "mprotect", Base, Always, "memory growth; executable only until the seal"),
     row(libc::SYS_munmap, "munmap", Base, Always, "memory"),
     row(libc::SYS_mremap, "mremap", Base, Always, "memory that grows"),
