@@ -1,0 +1,130 @@
+//! Runs a case of `broken-out`: first free, to see that it works, then locked in every way.
+
+use lighter_testkit::{Outcome, Workspace, absent, is_root, require};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Once;
+
+/// What came of one attempt.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Succeeded,
+    Refused,
+}
+
+/// What the kernel says of what it does not have, or was built without.
+const LACKS: &[i32] = &[
+    libc::ENOSYS,
+    libc::EOPNOTSUPP,
+    libc::EAFNOSUPPORT,
+    libc::EPROTONOSUPPORT,
+    libc::ESOCKTNOSUPPORT,
+];
+
+/// Runs a case, which must work without the lock and be refused with it: as root and as an
+/// ordinary user, of a guest with mounts and of a role with an empty root.
+#[track_caller]
+pub(crate) fn assert_refused(case: &str) {
+    if !require("root", is_root(), "only root can show what the lock stops") {
+        return;
+    }
+    let workspace = Workspace::new(program());
+    check_free(case, &play(&workspace, "free", case));
+    assert_refused_when_locked(case);
+}
+
+/// Runs a case of which there is nothing to see without the lock.
+#[track_caller]
+pub(crate) fn assert_refused_when_locked(case: &str) {
+    if !require("root", is_root(), "only root can become an ordinary user") {
+        return;
+    }
+    let users = [
+        ("root", Workspace::new(program())),
+        ("a user", Workspace::of_ordinary_user(program())),
+    ];
+    for (user, workspace) in users {
+        for root in ["tree", "empty"] {
+            let attempts = play(&workspace, root, case);
+            assert!(!attempts.is_empty(), "{case} attempted nothing");
+            let succeeded: Vec<_> = attempts
+                .iter()
+                .filter(|(_, (end, _))| *end == End::Succeeded)
+                .collect();
+            assert!(
+                succeeded.is_empty(),
+                "as {user}, with the root {root}, {case}: {succeeded:#?}"
+            );
+        }
+    }
+}
+
+/// What is not refused without the lock proves something; what the kernel lacks is absent.
+#[track_caller]
+fn check_free(case: &str, attempts: &BTreeMap<String, (End, String)>) {
+    for (what, (end, why)) in attempts {
+        if *end == End::Succeeded {
+            continue;
+        }
+        let is_lacking = LACKS
+            .iter()
+            .any(|errno| *why == std::io::Error::from_raw_os_error(*errno).to_string());
+        assert!(is_lacking, "{case}: {what} fails without the lock: {why}");
+        absent(&format!("{what} ({case})"), why);
+    }
+}
+
+/// Plays a case: each attempt and what came of it.
+#[track_caller]
+fn play(workspace: &Workspace, root: &str, case: &str) -> BTreeMap<String, (End, String)> {
+    let outcome = workspace.lighter([root, case]).run();
+    assert_eq!(outcome.code, Some(0), "{case}: {}", outcome.describe());
+    read(&outcome)
+}
+
+fn read(outcome: &Outcome) -> BTreeMap<String, (End, String)> {
+    let text = outcome.stdout_text();
+    text.lines()
+        .map(|line| {
+            let [end, what, why] = line.split('\t').collect::<Vec<_>>()[..] else {
+                panic!("no attempt: {line}");
+            };
+            let end = match end {
+                "succeeded" => End::Succeeded,
+                "refused" | "killed" => End::Refused,
+                _ => panic!("no attempt: {line}"),
+            };
+            (what.to_owned(), (end, why.to_owned()))
+        })
+        .collect()
+}
+
+/// The names of all cases.
+pub(crate) fn cases() -> Vec<String> {
+    let workspace = Workspace::new(program());
+    let outcome = workspace.lighter(["cases"]).run();
+    let text = outcome.stdout_text();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The program that plays the cases, built if it is not there: cargo builds examples with the
+/// tests of their crate, unless one test binary is asked for by name.
+fn program() -> PathBuf {
+    static BUILT: Once = Once::new();
+    let test = std::env::current_exe().expect("a test has a path");
+    let directory = test.parent().and_then(Path::parent).expect("in deps/");
+    let program = directory.join("examples/broken-out");
+    BUILT.call_once(|| {
+        if program.exists() {
+            return;
+        }
+        let built = Command::new(env!("CARGO"))
+            .args(["build", "--release", "-p", "lighter-boundary"])
+            .args(["--example", "broken-out"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status();
+        assert!(built.is_ok_and(|status| status.success()), "no broken-out");
+    });
+    program
+}
