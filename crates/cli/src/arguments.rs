@@ -12,11 +12,7 @@ use std::path::PathBuf;
 
 /// Runs WebAssembly programs as containers: locked in, with nothing granted but what you say.
 #[derive(Parser)]
-#[command(
-    name = "lighter",
-    version,
-    max_term_width = 100
-)]
+#[command(name = "lighter", version, max_term_width = 100)]
 struct CommandLine {
     #[command(flatten)]
     engine: EngineFlags,

@@ -129,7 +129,7 @@ impl Run<'_> {
         }
         match message {
             FromRunner::Loaded if self.is_loaded => {
-                self.misbehaved("it started twice");
+                self.misbehaved("it told its start twice");
             }
             FromRunner::Loaded => {
                 self.is_loaded = true;
