@@ -43,6 +43,7 @@ enum Verb {
     /// Compile a program, so that its first run starts at once
     Compile {
         /// The program
+        #[arg(value_hint = clap::ValueHint::AnyPath)]
         program: PathBuf,
         /// Compile although this interface is missing; each use of it will be a trap
         #[arg(long, value_name = "INTERFACE")]

@@ -43,16 +43,16 @@ pub(crate) struct EngineFlags {
 #[command(next_help_heading = "Grants")]
 pub(crate) struct GrantFlags {
     /// Mount a directory or file, as ./data:/data or ./data:/data:ro
-    #[arg(short = 'v', long, value_name = "SOURCE:TARGET[:ro]")]
+    #[arg(short = 'v', long, value_name = "SOURCE:TARGET")]
     volume: Vec<String>,
     /// Mount something, as type=bind,source=./data,target=/data,readonly
     #[arg(long, value_name = "MOUNT")]
     mount: Vec<String>,
     /// Give an empty directory in memory, as /tmp or /tmp:size=64m
-    #[arg(long, value_name = "TARGET[:OPTIONS]")]
+    #[arg(long, value_name = "TARGET")]
     tmpfs: Vec<String>,
     /// Set a variable, or pass the caller's own on
-    #[arg(short = 'e', long, value_name = "NAME[=VALUE]")]
+    #[arg(short = 'e', long, value_name = "NAME=VALUE")]
     env: Vec<String>,
     /// Read variables from a file
     #[arg(long, value_name = "FILE")]
@@ -73,13 +73,13 @@ pub(crate) struct GrantFlags {
     #[arg(long, value_name = "INTERFACE")]
     stub: Vec<String>,
     /// Allow connections, as tcp://10.0.0.0/8:5432 (not in this version)
-    #[arg(long, value_name = "[SCHEME://]HOST[:PORT]")]
+    #[arg(long, value_name = "HOST:PORT")]
     allow_net: Vec<String>,
     /// Allow name lookups (not in this version)
     #[arg(long, value_name = "NAME")]
     allow_dns: Vec<String>,
     /// Publish a port (not in this version)
-    #[arg(short = 'p', long, value_name = "[HOST:]PORT")]
+    #[arg(short = 'p', long, value_name = "PORT")]
     publish: Vec<String>,
     /// Add a credential to requests (not in this version)
     #[arg(long, value_name = "HOST=SOURCE")]

@@ -154,7 +154,16 @@ impl File {
                     "belongs to somebody else; name it with --config if it is meant".to_owned(),
                 ));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return Ok(()),
+            // Where HOME is somebody else's, nothing in it is the caller's.
+            Err(error)
+                if !must_exist
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                    ) =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(refused(format!("cannot be read: {error}"))),
         };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {

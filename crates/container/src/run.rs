@@ -19,6 +19,10 @@ use std::time::{Duration, Instant};
 /// The most distinct refusals that are told one by one.
 const TOLD_REFUSALS: usize = 32;
 
+/// How long a refusal waits to be told, so that it does not land in the middle of what the guest
+/// has to say of it.
+const TELL_DELAY: Duration = Duration::from_millis(50);
+
 /// How long a runner that said its last word may take to end.
 const LAST_WORD_TIME: Duration = Duration::from_secs(2);
 
@@ -70,6 +74,8 @@ pub fn run(
     Run {
         observer,
         refusals: BTreeSet::new(),
+        untold: Vec::new(),
+        tell_at: None,
         time_limit: request.time_limit,
         is_loaded: false,
         last: None,
@@ -82,6 +88,9 @@ pub fn run(
 struct Run<'a> {
     observer: &'a mut dyn Observer,
     refusals: BTreeSet<Refusal>,
+    /// Those that were not told yet, `None` for all that come after, and when they will be.
+    untold: Vec<Option<Refusal>>,
+    tell_at: Option<Instant>,
     time_limit: Option<Duration>,
     is_loaded: bool,
     last: Option<Outcome>,
@@ -95,8 +104,21 @@ impl Run<'_> {
         signals: &SignalEvents,
         relay: &mut Relay,
     ) -> Result<Outcome, Failed> {
+        let outcome = self.attend_to_the_end(session, signals, relay);
+        self.tell();
+        outcome
+    }
+
+    fn attend_to_the_end(
+        &mut self,
+        session: &mut Session,
+        signals: &SignalEvents,
+        relay: &mut Relay,
+    ) -> Result<Outcome, Failed> {
         loop {
-            match session.next(signals, relay, self.deadline)? {
+            let wake = [self.deadline, self.tell_at].into_iter().flatten().min();
+            match session.next(signals, relay, wake)? {
+                Event::Deadline if self.is_time_to_tell() => self.tell(),
                 Event::Message(message) => self.hear(message, relay),
                 Event::Misbehaved(reason) => {
                     session.kill();
@@ -116,9 +138,11 @@ impl Run<'_> {
                 Event::Deadline => {
                     session.kill();
                     relay.drain_now();
-                    return Ok(self.last.unwrap_or(Outcome::TimedOut));
+                    return Ok(self.last.take().unwrap_or(Outcome::TimedOut));
                 }
-                Event::Ended(exit) => return Ok(self.last.unwrap_or_else(|| ended_early(exit))),
+                Event::Ended(exit) => {
+                    return Ok(self.last.take().unwrap_or_else(|| ended_early(exit)));
+                }
             }
         }
     }
@@ -152,6 +176,22 @@ impl Run<'_> {
         }
     }
 
+    /// Whether a deadline that passed is the one to tell what was refused.
+    fn is_time_to_tell(&self) -> bool {
+        let is_past = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+        is_past(self.tell_at) && !is_past(self.deadline)
+    }
+
+    fn tell(&mut self) {
+        self.tell_at = None;
+        for refusal in self.untold.drain(..) {
+            match refusal {
+                Some(refusal) => self.observer.refused(&refusal),
+                None => self.observer.refusals_cut(),
+            }
+        }
+    }
+
     /// Ends a runner that broke the protocol.
     fn misbehaved(&mut self, reason: &str) {
         self.last = Some(Outcome::Misbehaved {
@@ -164,11 +204,9 @@ impl Run<'_> {
         if self.refusals.len() > TOLD_REFUSALS || self.refusals.contains(&refusal) {
             return;
         }
-        if self.refusals.len() == TOLD_REFUSALS {
-            self.observer.refusals_cut();
-        } else {
-            self.observer.refused(&refusal);
-        }
+        let is_cut = self.refusals.len() == TOLD_REFUSALS;
+        self.untold.push((!is_cut).then(|| refusal.clone()));
+        self.tell_at.get_or_insert(Instant::now() + TELL_DELAY);
         self.refusals.insert(refusal);
     }
 }

@@ -11,7 +11,9 @@ use lighter_container::RoleRequest;
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::grant::Grants;
 use lighter_types::program::FileKind;
-use lighter_types::runner_protocol::{Bounds, FromRunner, InspectOrder, ProgramFacts, ToRunner};
+use lighter_types::runner_protocol::{
+    Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, ToRunner,
+};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct ExplainOptions {
     pub program: ProgramSource,
     /// The grants that a run would get.
     pub grants: Grants,
+    /// The export that a run would call in place of the program's entry.
+    pub invoke: Option<String>,
 }
 
 /// What a program is and what it would be given.
@@ -111,9 +115,7 @@ impl Engine {
             .collect();
         let refusal = match refuse_unsupported(&options.grants) {
             Err(error) => Some(error),
-            Ok(()) => facts
-                .failure
-                .clone()
+            Ok(()) => failure(&facts, options.invoke.as_deref())
                 .map(|failure| failure_error(&program.name, failure)),
         };
         Ok(Explanation {
@@ -125,4 +127,24 @@ impl Engine {
             refusal,
         })
     }
+}
+
+/// Why a run would fail: a function that is called by its name needs no entry.
+fn failure(facts: &ProgramFacts, invoke: Option<&str>) -> Option<Failure> {
+    let Some(export) = invoke else {
+        return facts.failure.clone();
+    };
+    match &facts.failure {
+        None | Some(Failure::NoEntry { .. }) => {}
+        Some(failure) => return Some(failure.clone()),
+    }
+    // `INTERFACE#FUNCTION` names a function of an exported interface.
+    let name = export
+        .split_once('#')
+        .map_or(export, |(interface, _)| interface);
+    let is_cut = facts.exports.len() < usize::try_from(facts.export_count).unwrap_or(usize::MAX);
+    let is_there = facts.exports.iter().any(|known| known == name);
+    (!is_there && !is_cut).then(|| Failure::InvalidInvoke {
+        reason: format!("no function {export} is exported"),
+    })
 }

@@ -5,7 +5,7 @@ use crate::engine::Settings;
 use lighter_boundary::{Content, Mount};
 use lighter_types::bundle::{FileRight, Preopen};
 use lighter_types::escape::escape;
-use lighter_types::grant::{Grants, MountKind, SecretSource};
+use lighter_types::grant::{Grants, MountKind, SecretSource, VolumeName};
 use lighter_types::secret::SecretBytes;
 use rustix::fs::Access;
 use std::ffi::OsString;
@@ -57,12 +57,13 @@ pub(crate) fn resolve(
                 };
                 mounts.push(Mount { target, content });
             }
-            MountKind::Volume { .. } => {
+            MountKind::Volume { name, .. } => {
+                let name = name.as_ref().map_or("DIRECTORY", VolumeName::as_str);
                 return Err(Error::Refused {
                     reason: format!(
                         "cannot mount a volume on {target}: this version has no volumes"
                     ),
-                    hint: Some(format!("mount a directory: -v ./DIRECTORY:{target}")),
+                    hint: Some(format!("for the directory write -v ./{name}:{target}")),
                 });
             }
         }

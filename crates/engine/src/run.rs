@@ -10,7 +10,8 @@ use crate::program::{self, Program, ProgramSource};
 use lighter_boundary::{Ids, Layout, Mount, Root};
 use lighter_container::{Outcome, RunRequest, Streams};
 use lighter_types::bundle::{Bundle, Entry, Terminals};
-use lighter_types::grant::{Grants, Setting};
+use lighter_types::escape::escape;
+use lighter_types::grant::{Grant, Grants, Setting};
 use lighter_types::interface::InterfacePattern;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;
@@ -264,6 +265,8 @@ impl Run<'_> {
 pub(crate) fn refuse_unsupported(grants: &Grants) -> Result<(), Error> {
     match grants.unsupported() {
         None => Ok(()),
+        // Volumes are refused with the other mounts that cannot be made.
+        Some((Grant::Mount(_), _)) => Ok(()),
         Some((grant, reason)) => Err(Error::Refused {
             reason: format!("cannot grant {grant}: {reason}"),
             hint: Some(
@@ -282,7 +285,7 @@ fn check_working_directory(directory: Option<&str>, mounts: &[Mount]) -> Result<
         return Err(Error::Refused {
             reason: format!(
                 "the working directory '{}' is invalid, it needs to be an absolute path",
-                lighter_types::escape::escape(directory)
+                escape(directory)
             ),
             hint: None,
         });
@@ -291,7 +294,7 @@ fn check_working_directory(directory: Option<&str>, mounts: &[Mount]) -> Result<
         return Err(Error::Refused {
             reason: format!(
                 "the working directory {} does not exist: the program has no files at all",
-                lighter_types::escape::escape(directory)
+                escape(directory)
             ),
             hint: Some("mount a directory there, as -v ./data:/data:ro -w /data".to_owned()),
         });

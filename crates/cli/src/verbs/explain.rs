@@ -14,39 +14,54 @@ pub(crate) fn explain(flags: &EngineFlags, arguments: ExplainArguments) -> u8 {
     let format = arguments.format.format;
     match try_explain(flags, arguments) {
         Err(error) => printer::failure(&error),
-        Ok((explanation, environment)) => {
+        Ok((explanation, given)) => {
             let is_runnable = explanation.refusal.is_none();
             match format {
-                Format::Text => printer::out(&text(&explanation, &environment)),
-                Format::Json => printer::json(&as_json(&explanation, &environment)),
+                Format::Text => printer::out(&text(&explanation, &given)),
+                Format::Json => printer::json(&as_json(&explanation, &given)),
             }
             if is_runnable { 0 } else { exit::NOT_RUNNABLE }
         }
     }
 }
 
+/// The names of what the flags give besides directories; never a value.
+struct Given {
+    environment: Vec<String>,
+    settings: Vec<String>,
+    secrets: Vec<String>,
+}
+
 fn try_explain(
     flags: &EngineFlags,
     arguments: ExplainArguments,
-) -> Result<(Explanation, Vec<String>), Error> {
+) -> Result<(Explanation, Given), Error> {
     let Program::Words(words) = arguments.program;
     let (source, _) = program(words)?;
     let configuration = settings::read(flags)?;
     let grants = arguments.grants.grants(&configuration)?;
-    let names = environment(&grants)?
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let given = Given {
+        environment: environment(&grants)?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect(),
+        settings: grants
+            .settings()
+            .map(|setting| setting.key.clone())
+            .collect(),
+        secrets: grants.secrets().map(|secret| secret.name.clone()).collect(),
+    };
     let options = ExplainOptions {
         program: source,
         grants: grants.clone(),
+        invoke: arguments.process.invoke,
     };
     let explanation =
         Engine::open(configuration.engine)?.explain(&options, &mut Reporter::new(grants))?;
-    Ok((explanation, names))
+    Ok((explanation, given))
 }
 
-fn text(explanation: &Explanation, environment: &[String]) -> String {
+fn text(explanation: &Explanation, given: &Given) -> String {
     let facts = &explanation.facts;
     let mut text = format!(
         "{}\n  kind:    {}\n  size:    {}\n  digest:  {}\n  entry:   {}\n",
@@ -80,11 +95,14 @@ fn text(explanation: &Explanation, environment: &[String]) -> String {
         facts.export_count,
     );
     text.push_str("\nIt is given:\n  standard streams, arguments, clocks, randomness\n");
-    if !environment.is_empty() {
-        text.push_str(&format!(
-            "  environment: {}\n",
-            escape(&environment.join(", "))
-        ));
+    for (what, names) in [
+        ("environment", &given.environment),
+        ("wasi:config", &given.settings),
+        ("secrets, in /run/secrets and wasi:config", &given.secrets),
+    ] {
+        if !names.is_empty() {
+            text.push_str(&format!("  {what}: {}\n", escape(&names.join(", "))));
+        }
     }
     for directory in &explanation.directories {
         let source = directory.source.as_ref().map_or_else(
@@ -101,7 +119,7 @@ fn text(explanation: &Explanation, environment: &[String]) -> String {
             escape(&directory.target)
         ));
     }
-    if explanation.directories.is_empty() {
+    if explanation.directories.is_empty() && given.secrets.is_empty() {
         text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
     }
     text.push_str("  no network\n\n");
@@ -177,7 +195,7 @@ fn state_text(state: &ImportState) -> String {
     }
 }
 
-fn as_json(explanation: &Explanation, environment: &[String]) -> serde_json::Value {
+fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
     let facts = &explanation.facts;
     let imports: Vec<_> = facts
         .imports
@@ -212,7 +230,9 @@ fn as_json(explanation: &Explanation, environment: &[String]) -> serde_json::Val
         "ImportCount": facts.import_count,
         "Exports": facts.exports,
         "ExportCount": facts.export_count,
-        "Environment": environment,
+        "Environment": given.environment,
+        "Settings": given.settings,
+        "Secrets": given.secrets,
         "Mounts": directories,
         "WouldRun": explanation.refusal.is_none(),
         "Refusal": explanation.refusal.as_ref().map(ToString::to_string),

@@ -423,7 +423,7 @@ fn malformed_value_is_refused_with_its_form() {
 fn flag_without_its_value_is_refused() {
     let workspace = workspace();
     let outcome = workspace.lighter(["run", "-v"]).run();
-    let first = "lighter: a value is required for '--volume <SOURCE:TARGET[:ro]>' but none was \
+    let first = "lighter: a value is required for '--volume <SOURCE:TARGET>' but none was \
                  supplied";
     assert_told(&workspace, &outcome, 125, first, "lighter --help");
 }
@@ -524,6 +524,60 @@ fn read_only_data_directory_costs_only_the_cache() {
     );
     assert_eq!(told.lines().count(), 1, "{told}");
     assert_nothing_left(&workspace);
+}
+
+#[test]
+fn data_directory_that_no_code_runs_from_costs_only_the_cache() {
+    if !require(
+        "a file system without execution",
+        is_root(),
+        "mounting takes root",
+    ) {
+        return;
+    }
+    let workspace = workspace();
+    let outcome = run_on_file_system(&workspace, "noexec,mode=700");
+    outcome.assert(0, "hello\ncode 0\n");
+    let told = outcome.stderr_text();
+    assert!(told.ends_with("it is mounted noexec\n"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_nothing_left(&workspace);
+}
+
+#[test]
+fn volume_is_refused_with_the_directory_that_was_meant() {
+    let workspace = workspace();
+    let outcome = run_with(&workspace, ["-v", "data:/data"]);
+    let first = "lighter: cannot mount a volume on /data: this version has no volumes";
+    assert_told(&workspace, &outcome, 125, first, "-v ./data:/data");
+}
+
+#[test]
+fn explain_knows_what_run_would_call_and_give() {
+    let workspace = workspace();
+    workspace.write("lib.wat", "(module (func (export \"add\")))");
+    workspace.write("token", "s3cret");
+    let explain = |words: &[&str]| {
+        let run = workspace.lighter(["explain", "--secret", "key=token", "--set", "mode=x"]);
+        run.args(words).run()
+    };
+    let there = explain(&["--invoke", "add", "./lib.wat"]);
+    assert_eq!(there.code, Some(0), "{}", there.describe());
+    let told = there.stdout_text();
+    assert!(told.contains("wasi:config: mode\n"), "{told}");
+    assert!(
+        told.contains("secrets, in /run/secrets and wasi:config: key\n"),
+        "{told}"
+    );
+    assert!(!told.contains("s3cret"), "{told}");
+    let missing = explain(&["--invoke", "sub", "./lib.wat"]);
+    assert_eq!(missing.code, Some(126), "{}", missing.describe());
+    assert!(
+        missing
+            .stdout_text()
+            .contains("no function sub is exported")
+    );
+    assert_eq!(explain(&["./lib.wat"]).code, Some(126));
 }
 
 #[test]

@@ -30,7 +30,7 @@ use lighter_types::cpu::CpuFeatures;
 use lighter_types::digest::{Digest, hex};
 use lighter_types::program::ProgramKind;
 use record::InstallationKey;
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, StatVfsMountFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
@@ -137,7 +137,11 @@ impl Cache {
         warn: &mut dyn FnMut(String),
     ) -> Self {
         let directory = data_directory.join("compiled");
-        let installation = match InstallationKey::open(&directory) {
+        let opened = match InstallationKey::open(&directory) {
+            Ok(_) if is_noexec(&directory) => Err(io::Error::other("it is mounted noexec")),
+            opened => opened,
+        };
+        let installation = match opened {
             Ok(key) => Some(key),
             Err(error) => {
                 warn(format!(
@@ -272,8 +276,9 @@ impl Cache {
                 )),
             }
         }
-        sweep::remove_left_behind_uncached(&self.run_directory);
-        let directory = self.run_directory.join(unique_name("uncached-"));
+        let directory = self
+            .directory_for_once()?
+            .join(unique_name("lighter-uncached-"));
         let code = Code {
             directory,
             kind,
@@ -283,6 +288,26 @@ impl Cache {
         write_entry(&code.directory, artifact, |_| ())
             .map_err(|error| Error::file("write compiled code to", &code.directory, error))?;
         Ok(code)
+    }
+
+    /// Where code lies that is not kept: somewhere that code can be run from.
+    fn directory_for_once(&self) -> Result<&Path, Error> {
+        let places = [
+            self.run_directory.as_path(),
+            Path::new("/dev/shm"),
+            Path::new("/tmp"),
+            Path::new("/var/tmp"),
+        ];
+        let found = places
+            .into_iter()
+            .find(|place| place.is_dir() && !is_noexec(place))
+            .ok_or_else(|| Error::Refused {
+                reason: "compiled code can be put nowhere: every place for it is mounted noexec"
+                    .to_owned(),
+                hint: Some("name another place with --data-root".to_owned()),
+            })?;
+        sweep::remove_left_behind_uncached(found);
+        Ok(found)
     }
 
     fn store(
@@ -357,6 +382,11 @@ impl Cache {
             .join("files")
             .join(format!("{:x}-{:x}", stat.st_dev, stat.st_ino))
     }
+}
+
+fn is_noexec(directory: &Path) -> bool {
+    rustix::fs::statvfs(directory)
+        .is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::NOEXEC))
 }
 
 /// A name that nobody else uses: process numbers repeat in other process namespaces.

@@ -124,7 +124,7 @@ pub(crate) fn remove_left_behind_uncached(run_directory: &Path) {
     for path in listed(run_directory) {
         let is_uncached = path
             .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"uncached-"));
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"lighter-uncached-"));
         if is_uncached && is_older(&path, LEFT_BEHIND) {
             let _ = fs::remove_dir_all(path);
         }
