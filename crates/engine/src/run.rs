@@ -245,19 +245,22 @@ impl Run<'_> {
         environment
     }
 
+    /// What `wasi:config` answers: of several settings with one key the last.
     fn config(&self) -> Vec<(String, SecretBytes)> {
-        let settings = self
-            .options
-            .grants
-            .settings()
-            .map(|Setting { key, value }| {
-                (key.clone(), SecretBytes::new(value.clone().into_bytes()))
-            });
+        let mut config: Vec<(String, SecretBytes)> = Vec::new();
+        for Setting { key, value } in self.options.grants.settings() {
+            let value = SecretBytes::new(value.clone().into_bytes());
+            match config.iter_mut().find(|(known, _)| known == key) {
+                Some((_, old)) => *old = value,
+                None => config.push((key.clone(), value)),
+            }
+        }
         let secrets = self
             .secrets
             .iter()
             .map(|secret| (secret.name.clone(), secret.value.clone()));
-        settings.chain(secrets).collect()
+        config.extend(secrets);
+        config
     }
 }
 
