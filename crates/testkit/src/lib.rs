@@ -21,6 +21,7 @@
 
 mod absent;
 mod cache;
+mod example;
 mod execution;
 mod fetch;
 pub mod programs;
@@ -29,6 +30,7 @@ mod user;
 mod workspace;
 
 pub use absent::{absent, is_ci, require};
+pub use example::example;
 pub use execution::{Execution, Outcome};
 pub use terminal::Terminal;
 pub use user::{ORDINARY_ID, is_root};

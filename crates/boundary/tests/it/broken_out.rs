@@ -1,10 +1,8 @@
 //! Runs a case of `broken-out`: first free, to see that it works, then locked in every way.
 
-use lighter_testkit::{Outcome, Workspace, absent, is_root, require};
+use lighter_testkit::{Outcome, Workspace, absent, example, is_root, require};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Once;
+use std::path::PathBuf;
 
 /// What came of one attempt.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,23 +106,7 @@ pub(crate) fn cases() -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The program that plays the cases, built if it is not there: cargo builds examples with the
-/// tests of their crate, unless one test binary is asked for by name.
+/// The program that plays the cases.
 fn program() -> PathBuf {
-    static BUILT: Once = Once::new();
-    let test = std::env::current_exe().expect("a test has a path");
-    let directory = test.parent().and_then(Path::parent).expect("in deps/");
-    let program = directory.join("examples/broken-out");
-    BUILT.call_once(|| {
-        if program.exists() {
-            return;
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "-p", "lighter-boundary"])
-            .args(["--example", "broken-out"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "no broken-out");
-    });
-    program
+    example("lighter-boundary", "broken-out")
 }

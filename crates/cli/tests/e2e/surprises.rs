@@ -19,6 +19,27 @@ fn command_that_imports_http_and_sockets_would_run() {
 }
 
 #[test]
+fn interface_whose_resources_others_use_can_be_stubbed() {
+    let workspace = workspace_for_large_programs();
+    let program = programs::javascript_command();
+    let plain = workspace.lighter(["run"]).arg(&program).arg("x").run();
+    assert_eq!(plain.code, Some(0), "{}", plain.describe());
+    let stubbed = |interfaces: &[&str]| {
+        let flags = interfaces.iter().flat_map(|name| ["--stub", name]);
+        let run = workspace.lighter(["run"]).args(flags);
+        run.arg(&program).arg("x").run()
+    };
+    let unused = stubbed(&[
+        "wasi:sockets/tcp",
+        "wasi:http/types",
+        "wasi:filesystem/types",
+    ]);
+    unused.assert(0, &plain.stdout_text());
+    let used = stubbed(&["wasi:cli/environment"]);
+    used.assert_refused(134, &["wasi:cli/environment@", "--stub replaced by a trap"]);
+}
+
+#[test]
 fn component_with_several_versions_of_0_2_would_run() {
     let workspace = workspace_for_large_programs();
     let text = workspace

@@ -1,9 +1,7 @@
 //! Runs a case of `bad-runner` and reads what its keeper made of it.
 
-use lighter_testkit::Workspace;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Once;
+use lighter_testkit::{Workspace, example};
+use std::path::PathBuf;
 
 /// The most memory that a keeper may take for what a runner says, in KiB: itself, a frame and what
 /// it keeps of them.
@@ -45,23 +43,7 @@ pub(crate) fn cases() -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// The program that plays the cases, built if it is not there: cargo builds examples with the
-/// tests of their crate, unless one test binary is asked for by name.
+/// The program that plays the cases.
 fn program() -> PathBuf {
-    static BUILT: Once = Once::new();
-    let test = std::env::current_exe().expect("a test has a path");
-    let directory = test.parent().and_then(Path::parent).expect("in deps/");
-    let program = directory.join("examples/bad-runner");
-    BUILT.call_once(|| {
-        if program.exists() {
-            return;
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "-p", "lighter-container"])
-            .args(["--example", "bad-runner"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "no bad-runner");
-    });
-    program
+    example("lighter-container", "bad-runner")
 }

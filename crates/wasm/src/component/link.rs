@@ -41,9 +41,15 @@ pub(crate) fn link(
     // A set may replace single functions of an interface that comes from a library.
     linker.allow_shadowing(true);
     for (index, set) in SETS.iter().enumerate() {
+        // What is stubbed keeps the set's resources: other interfaces of the set speak of them.
         let own: Vec<Import<'_>> = std::iter::zip(&imports, &providers)
-            .filter(|(_, provider)| **provider == Provider::Set(index))
-            .map(|((name, _), _)| import_of(name))
+            .map(|((name, _), provider)| (import_of(name), *provider))
+            .filter(|(import, provider)| match provider {
+                Provider::Set(found) => *found == index,
+                Provider::Stub => set.provides(import),
+                Provider::Denied | Provider::Missing => false,
+            })
+            .map(|(import, _)| import)
             .collect();
         if !own.is_empty() {
             set.link(&mut linker, &own).map_err(fault)?;
@@ -111,7 +117,8 @@ fn provided_names() -> impl Iterator<Item = &'static str> {
     .map(|interface| interface.name)
 }
 
-/// Defines the stubbed imports as functions that trap and resources that cannot be made.
+/// Defines the stubbed imports as functions that trap; of interfaces that no set has, also as
+/// resources that cannot be made.
 fn stub(
     linker: &mut ComponentLinker,
     imports: &[(&str, ComponentItem)],
@@ -122,10 +129,33 @@ fn stub(
     let mut seen: Vec<ResourceType> = Vec::new();
     for ((name, item), provider) in std::iter::zip(imports, providers) {
         let is_stub = *provider == Provider::Stub;
-        if is_stub {
-            stub_item(&engine, &mut linker.root(), "", name, item, &seen)?;
+        match provided_names().find(|provided| catalog::is_met_by(name, provided)) {
+            Some(provided) if is_stub => {
+                stub_functions(&engine, linker, (name, provided), item)?;
+            }
+            None if is_stub => stub_item(&engine, &mut linker.root(), "", name, item, &seen)?,
+            _ => {}
         }
         remember_resources(&engine, item, &mut seen);
+    }
+    Ok(())
+}
+
+/// Replaces the functions of an interface that a set has linked, under the name it has there.
+fn stub_functions(
+    engine: &Engine,
+    linker: &mut ComponentLinker,
+    (name, provided): (&str, &str),
+    item: &ComponentItem,
+) -> wasmtime::Result<()> {
+    let ComponentItem::ComponentInstance(instance) = item else {
+        bail!("import {name} is no interface and cannot be replaced by a trap");
+    };
+    let mut linked = linker.instance(provided)?;
+    for (export, item) in instance.exports(engine) {
+        if let ComponentItem::ComponentFunc(function) = &item.ty {
+            stub_function(&mut linked, name, export, function)?;
+        }
     }
     Ok(())
 }

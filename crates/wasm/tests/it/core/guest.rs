@@ -1,11 +1,12 @@
 //! Builds guests and runs each in a process of its own, through the example `wasm-run`.
 
+use lighter_testkit::example;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, Once};
+use std::sync::Mutex;
 
 /// How a run ended and what it wrote.
 #[derive(Debug)]
@@ -58,28 +59,7 @@ impl Drop for Scratch {
 
 /// The program that compiles and runs a guest.
 fn runner() -> PathBuf {
-    static BUILT: Once = Once::new();
-    let test = std::env::current_exe().expect("a test has a path");
-    let directory = test.parent().and_then(Path::parent).expect("in deps/");
-    let runner = directory.join("examples/wasm-run");
-    BUILT.call_once(|| {
-        if runner.exists() {
-            return;
-        }
-        let built = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--release",
-                "-p",
-                "lighter-wasm",
-                "--example",
-                "wasm-run",
-            ])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(built.is_ok_and(|status| status.success()), "no wasm-run");
-    });
-    runner
+    example("lighter-wasm", "wasm-run")
 }
 
 /// The command that runs a program, before its arguments.
