@@ -17,6 +17,7 @@
 pub mod process;
 pub mod sys;
 
+use lighter_types::limits::Limits;
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -30,6 +31,10 @@ pub struct Spec<'a> {
     pub root: Root<'a>,
     /// The user and group that own what it writes: by default the caller.
     pub owner: Option<Ids>,
+    /// What it may use up. Control groups hold it to that where they can be made. For what they do
+    /// not hold the workload's own lock has to ([`Workload::is_memory_held`]); a limit on the time
+    /// on the processors, which no lock can hold, is then an error.
+    pub limits: Limits,
 }
 
 /// A user id and a group id.
@@ -134,6 +139,9 @@ pub trait Workload {
     /// Where it finds its files.
     fn layout(&self) -> Layout;
 
+    /// Whether the kernel counts all the memory of the workload against its limit.
+    fn is_memory_held(&self) -> bool;
+
     /// A descriptor that becomes readable when the workload has ended.
     fn exit_event(&self) -> BorrowedFd<'_>;
 
@@ -163,6 +171,8 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// The kernel ended it, because it went past the limit on its memory.
+    OutOfMemory,
 }
 
 /// Why a workload did not start.

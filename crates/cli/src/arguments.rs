@@ -1,6 +1,6 @@
 //! The command line: its words, and what a wrong one is told.
 
-use crate::flags::{EngineFlags, GrantFlags};
+use crate::flags::{EngineFlags, GrantFlags, LimitFlags};
 use crate::printer::{self, Format};
 use crate::verbs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -97,6 +97,8 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) grants: GrantFlags,
     #[command(flatten)]
+    pub(crate) limits: LimitFlags,
+    #[command(flatten)]
     pub(crate) process: ProcessFlags,
     #[command(subcommand)]
     pub(crate) program: Program,
@@ -106,6 +108,8 @@ pub(crate) struct RunArguments {
 pub(crate) struct ExplainArguments {
     #[command(flatten)]
     pub(crate) grants: GrantFlags,
+    #[command(flatten)]
+    pub(crate) limits: LimitFlags,
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
     #[command(flatten)]
@@ -138,9 +142,6 @@ pub(crate) struct ProcessFlags {
     /// Write a core dump of the program's memories to this file if it traps
     #[arg(long, value_name = "FILE")]
     pub(crate) coredump: Option<PathBuf>,
-    /// End the program after this long, as 10s, 5m or 1h30m
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<String>,
 }
 
 /// The first word that is no flag, and all that follows.

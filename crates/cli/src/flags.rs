@@ -5,6 +5,7 @@ use clap::Args;
 use lighter_engine::{Error, ProgramSource};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, GrantError, Grants, parse_environment_file};
+use lighter_types::limits::{LimitError, Limits};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -87,6 +88,62 @@ pub(crate) struct GrantFlags {
     /// Meet an import with a provider (not in this version)
     #[arg(long, value_name = "INTERFACE=PROVIDER")]
     link: Vec<String>,
+}
+
+/// What a program may use up.
+#[derive(Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// End the program when it needs more memory than this, as 64m or 1.5g
+    #[arg(short = 'm', long, value_name = "SIZE", allow_hyphen_values = true)]
+    memory: Option<String>,
+    /// Give it no more time than this many processors have, as 0.5
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    cpus: Option<String>,
+    /// Let it have no more threads than this
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    pids_limit: Option<String>,
+    /// End it after this long, as 10s, 5m or 1h30m
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<String>,
+}
+
+impl LimitFlags {
+    /// The limits that the boundary and the engine hold.
+    pub(crate) fn limits(&self) -> Result<Limits, Error> {
+        let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
+        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+        self.parse(processors).map_err(|error| Error::Refused {
+            reason: error.to_string(),
+            hint: None,
+        })
+    }
+
+    fn parse(&self, processors: u32) -> Result<Limits, LimitError> {
+        let memory = self.memory.as_deref().map(Limits::parse_memory);
+        let cpus = self.cpus.as_deref();
+        let cpus = cpus.map(|value| Limits::parse_cpus(value, processors));
+        let threads = self.pids_limit.as_deref().map(Limits::parse_threads);
+        Ok(Limits {
+            memory_bytes: memory.transpose()?.flatten(),
+            nano_cpus: cpus.transpose()?.flatten(),
+            threads: threads.transpose()?.flatten(),
+        })
+    }
+
+    /// How long the program may run.
+    pub(crate) fn time_limit(&self) -> Result<Option<Duration>, Error> {
+        let Some(text) = &self.timeout else {
+            return Ok(None);
+        };
+        duration(text).map(Some).ok_or_else(|| Error::Refused {
+            reason: format!(
+                "invalid --timeout \"{}\": expected a time, as 10s, 5m or 1h30m",
+                escape(text)
+            ),
+            hint: None,
+        })
+    }
 }
 
 impl GrantFlags {

@@ -4,6 +4,7 @@ use crate::settings;
 use lighter_engine::{Error, Observer};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grants, MountKind};
+use lighter_types::limits::MOST_THREADS;
 use lighter_types::refusal::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio;
@@ -76,6 +77,29 @@ pub(crate) fn size(bytes: u64) -> String {
     } else {
         format!("{value:.3}{unit}").replace(".000", "")
     }
+}
+
+/// An amount of memory as Docker prints it: binary units, at most four digits.
+pub(crate) fn memory(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = match value {
+        1000.0.. => 0,
+        100.0.. => 1,
+        10.0.. => 2,
+        _ => 3,
+    };
+    let number = format!("{value:.digits$}");
+    let number = match number.split_once('.') {
+        Some(_) => number.trim_end_matches('0').trim_end_matches('.'),
+        None => &number,
+    };
+    format!("{number}{}", UNITS.get(unit).copied().unwrap_or_default())
 }
 
 /// Tells the user what goes on during a run.
@@ -193,6 +217,14 @@ fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
             };
             format!("{} {}: {advice}", escape(action), escape(path))
         }
+        Refusal::Thread { most } => {
+            let flag = if *most == MOST_THREADS {
+                ""
+            } else {
+                " (--pids-limit)"
+            };
+            format!("start a thread: {most} are running, and no more are allowed{flag}")
+        }
         Refusal::Socket { action } => format!("{}: {NETWORK}", escape(action)),
         Refusal::Lookup { name } => format!("look up {}: {NETWORK}", escape(name)),
         Refusal::Http { origin } => format!("request {}: {NETWORK}", escape(origin)),
@@ -285,6 +317,14 @@ mod tests {
             &[("volume", "./data:/data:ro")],
         );
         assert!(!told.contains('\n'));
+    }
+
+    #[test]
+    fn memory_is_shown_as_docker_shows_it() {
+        assert_eq!(memory(64 << 20), "64MiB");
+        assert_eq!(memory(1_061_159), "1.012MiB");
+        assert_eq!(memory(3 << 29), "1.5GiB");
+        assert_eq!(memory(1000), "1000B");
     }
 
     #[test]

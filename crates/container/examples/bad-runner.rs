@@ -12,12 +12,13 @@
     reason = "a program for tests fails the test that runs it"
 )]
 
+use lighter_boundary::Root;
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{Layout, Root};
-use lighter_container::{Observer, Outcome, RunRequest, SIGNALS, Streams, run};
+use lighter_container::{Observer, Outcome, RunRequest, SIGNALS, Start, Streams, run};
 use lighter_types::bundle::{Bundle, Entry, Terminals};
 use lighter_types::cpu::CpuFeatures;
+use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
@@ -101,13 +102,14 @@ fn keep(case: &str) {
     let request = RunRequest {
         root: Root::Directory(empty.as_fd()),
         owner: None,
+        limits: Limits::default(),
         streams: Streams::Caller,
         coredump: None,
         time_limit: Some(TIME_LIMIT),
     };
     let before = count_descriptors();
     let mut counts = Counts::default();
-    let order = |_: &Layout, terminals| order(case, terminals);
+    let order = |start: &Start| order(case, start.terminals);
     let outcome = run(&boundary, request, order, &signals, &mut counts).expect("it can be kept");
     match outcome {
         Outcome::Misbehaved { reason } => print(&format!("misbehaved: {reason}")),
@@ -154,6 +156,8 @@ fn order(case: &str, terminals: Terminals) -> Bundle {
         denials: Vec::new(),
         entry: Entry::Command,
         cpu: CpuFeatures::detect(),
+        limits: Limits::default(),
+        is_memory_held_by_lock: false,
         has_coredump: false,
     }
 }

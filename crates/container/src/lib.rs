@@ -10,7 +10,7 @@ mod run;
 mod session;
 
 pub use crate::role::{RoleRequest, play_role, stop_with_caller};
-pub use crate::run::{RunRequest, Streams, run};
+pub use crate::run::{RunRequest, Start, Streams, run};
 pub use crate::session::Failed;
 
 use lighter_types::refusal::Refusal;
@@ -60,9 +60,20 @@ pub enum Outcome {
     TimedOut,
     /// The runner's process was ended by this signal, and not by us.
     Killed(i32),
+    /// It needed more memory than its limit, or than the machine has.
+    OutOfMemory,
     /// The runner broke the protocol, and was ended.
     Misbehaved {
         /// How.
         reason: String,
     },
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::OutOfMemory => Self::OutOfMemory,
+            failure => Self::Failed(failure),
+        }
+    }
 }

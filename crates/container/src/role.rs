@@ -6,6 +6,7 @@ use crate::{Observer, Outcome};
 use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Exit, Root};
+use lighter_types::limits::Limits;
 use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, ToRunner};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
@@ -59,6 +60,7 @@ pub fn play_role(
         boundary,
         Root::Directory(request.empty_directory),
         None,
+        Limits::default(),
         descriptors,
     )?;
     session.order(&request.order)?;
@@ -72,7 +74,7 @@ pub fn play_role(
         let next_report = Instant::now() + PROGRESS_INTERVAL;
         match session.next(signals, &mut relay, Some(next_report))? {
             Event::Message(FromRunner::Ended(End::Failed(failure))) => {
-                return Ok(Err(Outcome::Failed(failure)));
+                return Ok(Err(failure.into()));
             }
             Event::Message(message @ (FromRunner::Compiled { .. } | FromRunner::Inspected(_)))
                 if last.is_none() =>
@@ -119,6 +121,7 @@ pub fn stop_with_caller() {
 pub(crate) fn ended_early(exit: Exit) -> Outcome {
     match exit {
         Exit::Signal(signal) => Outcome::Killed(signal),
+        Exit::OutOfMemory => Outcome::OutOfMemory,
         Exit::Code(code) => Outcome::Misbehaved {
             reason: format!("it ended with code {code} and without a word"),
         },

@@ -7,6 +7,7 @@ use crate::{Observer, Outcome};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Ids, Layout, Root};
 use lighter_types::bundle::{Bundle, Terminals};
+use lighter_types::limits::Limits;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, ToRunner};
 use rustix::fs::FileType;
@@ -41,6 +42,8 @@ pub struct RunRequest<'a> {
     pub root: Root<'a>,
     /// Who owns what it writes.
     pub owner: Option<Ids>,
+    /// What the guest may use up.
+    pub limits: Limits,
     /// The streams.
     pub streams: Streams,
     /// Where a core dump goes.
@@ -49,15 +52,25 @@ pub struct RunRequest<'a> {
     pub time_limit: Option<Duration>,
 }
 
-/// Runs a guest to its end. `bundle` makes the runner's order, once it is known where the runner
-/// finds its files and which streams are terminals.
+/// What is known of a runner once it has started, and goes into its order.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Where it finds its files.
+    pub layout: Layout,
+    /// Which of its streams are terminals.
+    pub terminals: Terminals,
+    /// Whether the kernel holds all its memory to the limit on it.
+    pub is_memory_held: bool,
+}
+
+/// Runs a guest to its end. `bundle` makes the runner's order.
 ///
 /// # Errors
 /// The runner did not start, or the keeper failed; then nothing is left of the run.
 pub fn run(
     boundary: &dyn Boundary,
     request: RunRequest<'_>,
-    bundle: impl FnOnce(&Layout, Terminals) -> Bundle,
+    bundle: impl FnOnce(&Start) -> Bundle,
     signals: &SignalEvents,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, Failed> {
@@ -65,8 +78,18 @@ pub fn run(
     let wiring = Wiring::make(request.streams, &mut relay)?;
     let mut descriptors = wiring.descriptors();
     descriptors.extend(request.coredump.map(|file| (file, COREDUMP_FD)));
-    let mut session = Session::start(boundary, request.root, request.owner, descriptors)?;
-    let order = ToRunner::Run(Box::new(bundle(&session.layout(), wiring.terminals)));
+    let mut session = Session::start(
+        boundary,
+        request.root,
+        request.owner,
+        request.limits,
+        descriptors,
+    )?;
+    let order = ToRunner::Run(Box::new(bundle(&Start {
+        layout: session.layout(),
+        terminals: wiring.terminals,
+        is_memory_held: session.is_memory_held(),
+    })));
     // The runner's ends of the pipes are the runner's alone, so that their end is seen.
     drop(wiring);
     session.order(&order)?;
@@ -165,7 +188,7 @@ impl Run<'_> {
                 self.last = Some(match end {
                     End::Exited(code) => Outcome::Exited(code),
                     End::Trapped { report } => Outcome::Trapped { report },
-                    End::Failed(failure) => Outcome::Failed(failure),
+                    End::Failed(failure) => failure.into(),
                 });
                 self.deadline = Some(Instant::now() + LAST_WORD_TIME);
             }

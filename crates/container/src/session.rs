@@ -3,6 +3,7 @@
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Exit, Layout, Root, Spec, StartError, Workload};
+use lighter_types::limits::Limits;
 use lighter_types::runner_protocol::{
     CONTROL_FD, FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, ToRunner, encode, take_message,
 };
@@ -107,6 +108,7 @@ impl Session {
         boundary: &dyn Boundary,
         root: Root<'a>,
         owner: Option<lighter_boundary::Ids>,
+        limits: Limits,
         descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
     ) -> Result<Self, Failed> {
         let (control, theirs) = socketpair(
@@ -122,6 +124,7 @@ impl Session {
             descriptors,
             root,
             owner,
+            limits,
         };
         let workload = boundary.start(&spec).map_err(Failed::Start)?;
         Ok(Self {
@@ -137,6 +140,10 @@ impl Session {
 
     pub(crate) fn layout(&self) -> Layout {
         self.workload.layout()
+    }
+
+    pub(crate) fn is_memory_held(&self) -> bool {
+        self.workload.is_memory_held()
     }
 
     /// Gives the runner its order. A runner that died already is found out by its exit.

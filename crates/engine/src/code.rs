@@ -167,7 +167,7 @@ impl lighter_container::Observer for Progress<'_> {
 
 fn role_error(program: &str, outcome: Outcome, bounds: Bounds) -> Error {
     let reason = match outcome {
-        Outcome::Failed(Failure::OutOfMemory) => format!(
+        Outcome::OutOfMemory => format!(
             "takes more than {} MiB of memory to read and compile",
             bounds.memory_bytes >> 20
         ),

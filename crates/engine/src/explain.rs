@@ -7,9 +7,10 @@ use crate::mounts;
 use crate::program::{self, ProgramSource, seal};
 use crate::run::refuse_unsupported;
 use lighter_boundary::Content;
-use lighter_container::RoleRequest;
+use lighter_container::{Failed, RoleRequest};
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::grant::Grants;
+use lighter_types::limits::Limits;
 use lighter_types::program::FileKind;
 use lighter_types::runner_protocol::{
     Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, ToRunner,
@@ -24,6 +25,8 @@ pub struct ExplainOptions {
     pub program: ProgramSource,
     /// The grants that a run would get.
     pub grants: Grants,
+    /// What a run could use up.
+    pub limits: Limits,
     /// The export that a run would call in place of the program's entry.
     pub invoke: Option<String>,
 }
@@ -113,11 +116,14 @@ impl Engine {
                 },
             })
             .collect();
-        let refusal = match refuse_unsupported(&options.grants) {
-            Err(error) => Some(error),
-            Ok(()) => failure(&facts, options.invoke.as_deref())
-                .map(|failure| failure_error(&program.name, failure)),
-        };
+        let limits = || self.boundary.check_limits(&options.limits);
+        let refusal = refuse_unsupported(&options.grants)
+            .and_then(|()| Ok(limits().map_err(Failed::Start)?))
+            .err()
+            .or_else(|| {
+                let failure = failure(&facts, options.invoke.as_deref())?;
+                Some(failure_error(&program.name, failure))
+            });
         Ok(Explanation {
             program: program.name,
             size_bytes: sealed.length,

@@ -7,12 +7,13 @@ use crate::coredump::Coredump;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
 use crate::program::{self, Program, ProgramSource};
-use lighter_boundary::{Ids, Layout, Mount, Root};
-use lighter_container::{Outcome, RunRequest, Streams};
-use lighter_types::bundle::{Bundle, Entry, Terminals};
+use lighter_boundary::{Content, Ids, Mount, Root};
+use lighter_container::{Outcome, RunRequest, Start, Streams};
+use lighter_types::bundle::{Bundle, Entry};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, Grants, Setting};
 use lighter_types::interface::InterfacePattern;
+use lighter_types::limits::Limits;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;
 use lighter_types::secret::SecretBytes;
@@ -42,6 +43,8 @@ pub struct RunOptions {
     pub invoke: Option<String>,
     /// Where a core dump goes after a trap.
     pub coredump: Option<PathBuf>,
+    /// What it may use up.
+    pub limits: Limits,
     /// How long the guest may run.
     pub time_limit: Option<Duration>,
 }
@@ -66,7 +69,8 @@ impl Engine {
         if options.grants.mounts().next().is_some() {
             self.scratch()?;
         }
-        let mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
+        let mut mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
+        bound_memory_mounts(&mut mounts, &options.limits);
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
         let coredump = options
             .coredump
@@ -139,10 +143,11 @@ impl Engine {
             } else {
                 Streams::Caller
             },
+            limits: run.options.limits,
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
         };
-        let bundle = |layout: &Layout, terminals| run.bundle(program, code, layout, terminals);
+        let bundle = |start: &Start| run.bundle(program, code, start);
         let mut listener = Listener(observer);
         let outcome = lighter_container::run(
             &self.boundary,
@@ -152,6 +157,15 @@ impl Engine {
             &mut listener,
         )?;
         Ok(outcome)
+    }
+}
+
+/// Files in memory are memory: no more of them than the limit allows.
+fn bound_memory_mounts(mounts: &mut [Mount], limits: &Limits) {
+    for mount in mounts {
+        if let Content::Memory { size_bytes, .. } = &mut mount.content {
+            *size_bytes = size_bytes.or(limits.memory_bytes);
+        }
     }
 }
 
@@ -186,14 +200,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn bundle(
-        &self,
-        program: &Program,
-        code: &Code,
-        layout: &Layout,
-        terminals: Terminals,
-    ) -> Bundle {
+    fn bundle(&self, program: &Program, code: &Code, start: &Start) -> Bundle {
         let options = self.options;
+        let layout = &start.layout;
         let mut arguments = vec![
             options
                 .argv0
@@ -218,12 +227,14 @@ impl Run<'_> {
             preopens: mounts::preopens(self.mounts, layout.guest),
             file_rights: mounts::file_rights(self.mounts, layout.guest),
             initial_directory: options.working_directory.clone(),
-            terminals,
+            terminals: start.terminals,
             config: self.config(),
             stubs: options.grants.stubs().cloned().collect(),
             denials: options.grants.denials().cloned().collect(),
             entry,
             cpu: code.cpu,
+            limits: options.limits,
+            is_memory_held_by_lock: !start.is_memory_held,
             has_coredump: self.coredump.is_some(),
         }
     }

@@ -24,7 +24,6 @@ mod seccomp;
 pub use crate::calls::{Call, Group, Role, When, calls};
 
 use lighter_types::bundle::FileRight;
-use lighter_types::runner_protocol::Bounds;
 use std::fmt;
 use std::io;
 
@@ -35,8 +34,22 @@ pub struct Grants<'a> {
     pub artifact: Option<&'a str>,
     /// The trees of files that were granted.
     pub files: &'a [FileRight],
-    /// What the role may use up, where that is bounded here.
-    pub bounds: Option<Bounds>,
+    /// What the role may use up.
+    pub bounds: Bounds,
+}
+
+/// What the kernel holds a locked process to; without a value, nothing but the machine's own
+/// bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Memory that it may write to, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Time on the processors, in seconds.
+    pub cpu_seconds: Option<u64>,
+    /// The length of a file that it writes, in bytes.
+    pub file_bytes: Option<u64>,
+    /// Threads.
+    pub threads: u32,
 }
 
 /// A locked process.

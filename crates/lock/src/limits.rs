@@ -1,13 +1,12 @@
 //! Resource limits that hold for every locked role.
 
-use crate::LockError;
-use lighter_types::runner_protocol::{ARTIFACT_BYTES, Bounds};
+use crate::{Bounds, LockError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The most descriptors a role may hold open, unless the caller's own limit is lower.
 const DESCRIPTORS: u64 = 1 << 16;
 
-pub(crate) fn limit(bounds: Option<Bounds>) -> Result<(), LockError> {
+pub(crate) fn limit(bounds: Bounds) -> Result<(), LockError> {
     let fixed = |value| Rlimit {
         current: Some(value),
         maximum: Some(value),
@@ -16,17 +15,25 @@ pub(crate) fn limit(bounds: Option<Bounds>) -> Result<(), LockError> {
     for resource in [Resource::Core, Resource::Msgqueue] {
         set(resource, fixed(0))?;
     }
-    if let Some(Bounds {
-        memory_bytes,
-        cpu_seconds,
-    }) = bounds
-    {
-        set(Resource::Data, fixed(memory_bytes))?;
-        set(Resource::Cpu, fixed(cpu_seconds))?;
-        set(Resource::Fsize, fixed(ARTIFACT_BYTES))?;
+    let bounded = [
+        (Resource::Data, bounds.memory_bytes),
+        (Resource::Cpu, bounds.cpu_seconds),
+        (Resource::Fsize, bounds.file_bytes),
+    ];
+    for (resource, bound) in bounded {
+        if let Some(bound) = bound {
+            set(resource, fixed(bound))?;
+        }
     }
-    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(DESCRIPTORS);
-    set(Resource::Nofile, fixed(hard.min(DESCRIPTORS)))
+    // The id is the runner's own, or counted in a user namespace of its own (Linux 5.14).
+    for (resource, most) in [
+        (Resource::Nproc, u64::from(bounds.threads)),
+        (Resource::Nofile, DESCRIPTORS),
+    ] {
+        let hard = getrlimit(resource).maximum.unwrap_or(most);
+        set(resource, fixed(hard.min(most)))?;
+    }
+    Ok(())
 }
 
 fn set(resource: Resource, limit: Rlimit) -> Result<(), LockError> {

@@ -1,16 +1,21 @@
 //! What each role does once it has its order.
 
 use crate::control::Control;
-use lighter_lock::{Grants, Lock, LockError, Role, lock};
+use lighter_lock::{Bounds, Grants, Lock, LockError, Role, lock};
 use lighter_types::bundle::Bundle;
+use lighter_types::limits::{MOST_THREADS, RUNTIME_THREADS};
 use lighter_types::runner_protocol::{
-    ARTIFACT_FD, End, Failure, FromRunner, InspectOrder, PROGRAM_FD, ToRunner,
+    ARTIFACT_BYTES, ARTIFACT_FD, End, Failure, FromRunner, InspectOrder, PROGRAM_FD, ToRunner,
 };
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
+
+/// Memory that a process takes besides its guest's memories and tables, in bytes: heap and stacks,
+/// of which each thread has one of 1.25 MiB.
+const RUNTIME_BYTES: u64 = 64 << 20;
 
 /// Plays the role and gives the last message.
 pub(crate) fn play(order: ToRunner, control: &Arc<Control>) -> FromRunner {
@@ -28,13 +33,27 @@ fn run(bundle: Bundle, control: &Arc<Control>) -> Result<End, Failure> {
     let grants = Grants {
         artifact: Some(&bundle.artifact),
         files: &bundle.file_rights,
-        bounds: None,
+        bounds: guest_bounds(&bundle),
     };
     let lock = locked(Role::Run, &grants)?;
     let loaded = lighter_wasm::load(&bundle)?;
     lock.seal_code().map_err(lock_failure)?;
     control.send(&FromRunner::Loaded);
     Ok(loaded.run(bundle, Arc::clone(control) as Arc<dyn lighter_wasm::Host>))
+}
+
+/// What the guest's process may use up, as far as the lock holds it.
+fn guest_bounds(bundle: &Bundle) -> Bounds {
+    let limits = &bundle.limits;
+    Bounds {
+        memory_bytes: limits
+            .memory_bytes
+            .filter(|_| bundle.is_memory_held_by_lock)
+            .map(|bytes| bytes.saturating_add(RUNTIME_BYTES)),
+        cpu_seconds: None,
+        file_bytes: None,
+        threads: limits.most_threads() + RUNTIME_THREADS,
+    }
 }
 
 fn compile(order: &InspectOrder) -> Result<lighter_types::program::ProgramKind, Failure> {
@@ -65,7 +84,12 @@ fn read_program(order: &InspectOrder, role: Role) -> Result<Vec<u8>, Failure> {
         &Grants {
             artifact: None,
             files: &[],
-            bounds: Some(order.bounds),
+            bounds: Bounds {
+                memory_bytes: Some(order.bounds.memory_bytes),
+                cpu_seconds: Some(order.bounds.cpu_seconds),
+                file_bytes: Some(ARTIFACT_BYTES),
+                threads: MOST_THREADS,
+            },
         },
     )?;
     let internal = |error: std::io::Error| Failure::Internal {

@@ -2,6 +2,7 @@
 
 use crate::cpu::CpuFeatures;
 use crate::interface::InterfacePattern;
+use crate::limits::Limits;
 use crate::program::ProgramKind;
 use crate::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,10 @@ pub struct Bundle {
     pub entry: Entry,
     /// The processor, as it was when the code was compiled on this boot.
     pub cpu: CpuFeatures,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Whether nothing but the runner's own lock holds its process to its memory.
+    pub is_memory_held_by_lock: bool,
     /// Whether a core dump is written to [`crate::runner_protocol::COREDUMP_FD`] after a trap.
     pub has_coredump: bool,
 }

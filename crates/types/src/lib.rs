@@ -12,6 +12,7 @@ pub mod escape;
 pub mod exit;
 pub mod grant;
 pub mod interface;
+pub mod limits;
 pub mod program;
 pub mod refusal;
 pub mod runner_protocol;

@@ -32,6 +32,11 @@ pub enum Refusal {
         /// What was tried: `create a TCP socket`.
         action: String,
     },
+    /// A thread above the number that there may be.
+    Thread {
+        /// That number.
+        most: u32,
+    },
     /// A name lookup.
     Lookup {
         /// The host name.

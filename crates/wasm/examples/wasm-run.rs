@@ -115,6 +115,8 @@ fn main() {
         denials,
         entry,
         cpu,
+        limits: lighter_types::limits::Limits::default(),
+        is_memory_held_by_lock: false,
         has_coredump,
     };
     let end = match lighter_wasm::load(&bundle) {

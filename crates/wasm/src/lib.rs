@@ -8,6 +8,7 @@
 //! All of it runs in a locked role: the bytes are a stranger's.
 
 mod api;
+mod budget;
 mod compile;
 mod component;
 mod core;

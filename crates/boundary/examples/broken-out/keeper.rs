@@ -8,6 +8,7 @@ use crate::{EXECUTED, print};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::clone::{Step, spawn};
 use lighter_boundary::{Boundary, Content, Exit, Mount, Root, Spec};
+use lighter_types::limits::Limits;
 use lighter_types::runner_protocol::{
     CONTROL_FD, FROM_RUNNER_BYTES, TO_RUNNER_BYTES, encode, take_message,
 };
@@ -247,6 +248,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
         descriptors: handed.borrowed(),
         root,
         owner: None,
+        limits: Limits::default(),
     };
     let mut workload = boundary.start(&spec).expect("the boundary can be made");
     Box::new(move || workload.wait().expect("it is our child"))

@@ -3,12 +3,20 @@
 use crate::attempts::{Attempts, Word, tell};
 use crate::raw::call;
 use crate::stage::{Kind, Stage};
-use lighter_lock::{Grants, LockError, Role, lock};
+use lighter_lock::{Bounds, Grants, LockError, Role, lock};
 use lighter_types::bundle::FileRight;
 use lighter_types::runner_protocol::{
-    Bounds, CONTROL_FD, HEADER_BYTES, TO_RUNNER_BYTES, decode, message_length,
+    CONTROL_FD, HEADER_BYTES, TO_RUNNER_BYTES, decode, message_length,
 };
 use std::error::Error;
+
+/// What the process may use up. This program takes 16 MiB of it by itself.
+const BOUNDS: Bounds = Bounds {
+    memory_bytes: Some(64 << 20),
+    cpu_seconds: Some(60),
+    file_bytes: None,
+    threads: 8,
+};
 
 /// Plays the case that the keeper orders.
 pub(crate) fn play() {
@@ -51,7 +59,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
             let grants = Grants {
                 artifact: Some(&format!("{}/artifact", stage.code)),
                 files: &[right(&stage.read_only, false), right(&stage.writable, true)],
-                bounds: None,
+                bounds: BOUNDS,
             };
             lock(Role::Run, &grants)?.seal_code()
         }
@@ -59,7 +67,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
             let grants = Grants {
                 artifact: None,
                 files: &[],
-                bounds: Some(Bounds::for_program(1)),
+                bounds: BOUNDS,
             };
             lock(Role::Compile, &grants).map(drop)
         }

@@ -10,6 +10,7 @@
 //!   owner of files   idmapped mounts                the caller, of itself
 //! ```
 
+mod cgroup;
 pub mod features;
 mod owner_map;
 mod plan;
@@ -17,7 +18,9 @@ mod plan;
 use crate::sys::clone::{Step, StepError, spawn};
 use crate::sys::mount::{Mounting, Source};
 use crate::{Boundary, Exit, Ids, Layout, Mount, Root, Spec, StartError, Workload};
+use cgroup::{Controller, Groups};
 use lighter_types::escape::escape;
+use lighter_types::limits::Limits;
 use owner_map::OwnerMap;
 use plan::Plan;
 use rustix::fs::{Mode, OFlags};
@@ -72,6 +75,14 @@ impl ProcessBoundary {
         Ok(Self { program, caller })
     }
 
+    /// Finds out whether a workload can be held to these limits here.
+    ///
+    /// # Errors
+    /// As for [`Boundary::start`]: which cannot be held, and why.
+    pub fn check_limits(&self, limits: &Limits) -> Result<(), StartError> {
+        groups(limits).map(drop)
+    }
+
     /// The ids a workload runs as: the caller's; for root, ids that own nothing, or those given.
     fn ids(&self) -> Ids {
         if self.caller.user != 0 {
@@ -107,13 +118,14 @@ impl ProcessBoundary {
     }
 
     /// Starts the role's process with these ids.
-    fn spawn(&self, spec: &Spec<'_>, ids: Ids) -> Result<Pid, StartError> {
+    fn spawn(&self, spec: &Spec<'_>, ids: Ids, groups: &Groups) -> Result<Pid, StartError> {
         let is_root = self.caller.user == 0;
         let owner_map = match &spec.root {
             Root::Tree { mounts, .. } if is_root => self.owner_map(spec.owner, ids, mounts)?,
             _ => None,
         };
         let mut plan = Plan::new(is_root, ids);
+        plan.join(groups);
         match &spec.root {
             Root::Directory(directory) => plan.enter_directory(*directory),
             Root::Tree {
@@ -138,10 +150,11 @@ impl ProcessBoundary {
 impl Boundary for ProcessBoundary {
     fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
         check_owner(spec, self.caller)?;
-        let pid = match self.spawn(spec, self.ids()) {
+        let groups = groups(&spec.limits)?;
+        let pid = match self.spawn(spec, self.ids(), &groups) {
             // The owner that the user named does not need a map to be given what is its own.
             Err(error) if error.lacks_owner_map => match spec.owner {
-                Some(owner) if owner.user != 0 => self.spawn(spec, owner)?,
+                Some(owner) if owner.user != 0 => self.spawn(spec, owner, &groups)?,
                 _ => return Err(error),
             },
             spawned => spawned?,
@@ -155,8 +168,21 @@ impl Boundary for ProcessBoundary {
         Ok(Box::new(ProcessWorkload {
             pidfd,
             layout,
+            groups,
             is_reaped: false,
         }))
+    }
+}
+
+/// Makes the groups that hold a runner to its limits. What no group holds, the runner's own lock
+/// does, but for the time on the processors.
+fn groups(limits: &Limits) -> Result<Groups, StartError> {
+    let groups = Groups::make(limits);
+    match limits.nano_cpus {
+        Some(nano_cpus) if !groups.hold(Controller::Cpu) => {
+            Err(cgroup::no_processor_group(nano_cpus))
+        }
+        _ => Ok(groups),
     }
 }
 
@@ -282,6 +308,7 @@ fn is_namespace_refusal(error: &io::Error) -> bool {
 struct ProcessWorkload {
     pidfd: OwnedFd,
     layout: Layout,
+    groups: Groups,
     is_reaped: bool,
 }
 
@@ -297,6 +324,10 @@ impl ProcessWorkload {
 impl Workload for ProcessWorkload {
     fn layout(&self) -> Layout {
         self.layout.clone()
+    }
+
+    fn is_memory_held(&self) -> bool {
+        self.groups.hold(Controller::Memory)
     }
 
     fn exit_event(&self) -> BorrowedFd<'_> {
@@ -328,6 +359,7 @@ impl Workload for ProcessWorkload {
         let status = status.ok_or_else(|| io::Error::other("the kernel told no exit status"))?;
         Ok(match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),
+            (None, _) if self.groups.have_run_out_of_memory() => Exit::OutOfMemory,
             (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
         })
     }

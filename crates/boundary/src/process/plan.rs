@@ -1,6 +1,7 @@
 //! The steps that lead from the keeper's surroundings to the runner's.
 
 use super::OwnerMap;
+use super::cgroup::Groups;
 use crate::sys::clone::Step;
 use crate::sys::mount::{Mounting, Source, Tree};
 use crate::{Content, Ids, Mount, StartError};
@@ -36,6 +37,12 @@ impl Plan {
             is_root,
             ids,
         }
+    }
+
+    /// Joins control groups, before anything else: their files are the host's.
+    pub(crate) fn join(&mut self, groups: &Groups) {
+        self.steps
+            .extend(groups.processes().map(Step::JoinControlGroup));
     }
 
     /// The root is a directory that is there already: nothing is mounted.

@@ -13,6 +13,8 @@ use std::ptr;
 /// One system call that the child makes before it becomes the program.
 #[derive(Debug)]
 pub enum Step {
+    /// Writes `0`, which means this process, to the open `cgroup.procs` of a control group.
+    JoinControlGroup(RawFd),
     /// Writes a file of `/proc`, such as a user namespace's map.
     WriteProc(CString, Vec<u8>),
     /// `mount(NULL, "/", NULL, MS_REC | MS_PRIVATE)`: mounts no longer spread to the host.
@@ -188,6 +190,7 @@ pub(super) use call;
 
 fn perform(step: &Step) -> Result<(), i32> {
     match step {
+        Step::JoinControlGroup(processes) => mount::write_all(*processes, b"0"),
         Step::WriteProc(path, text) => write_proc(path, text),
         Step::MakeMountsPrivate => call!(
             SYS_mount,

@@ -2,13 +2,15 @@
 
 use crate::arguments::{ExplainArguments, Program};
 use crate::flags::{EngineFlags, environment, program};
-use crate::printer::{self, Format, Reporter, size};
+use crate::printer::{self, Format, Reporter, memory, size};
 use crate::settings;
 use lighter_engine::{Engine, Error, ExplainOptions, Explanation};
 use lighter_types::escape::escape;
 use lighter_types::exit;
+use lighter_types::limits::{Limits, NANO_CPU};
 use lighter_types::runner_protocol::{ImportFact, ImportState};
 use serde_json::json;
+use std::time::Duration;
 
 pub(crate) fn explain(flags: &EngineFlags, arguments: ExplainArguments) -> u8 {
     let format = arguments.format.format;
@@ -30,6 +32,8 @@ struct Given {
     environment: Vec<String>,
     settings: Vec<String>,
     secrets: Vec<String>,
+    limits: Limits,
+    time_limit: Option<Duration>,
 }
 
 fn try_explain(
@@ -50,10 +54,13 @@ fn try_explain(
             .map(|setting| setting.key.clone())
             .collect(),
         secrets: grants.secrets().map(|secret| secret.name.clone()).collect(),
+        limits: arguments.limits.limits()?,
+        time_limit: arguments.limits.time_limit()?,
     };
     let options = ExplainOptions {
         program: source,
         grants: grants.clone(),
+        limits: given.limits,
         invoke: arguments.process.invoke,
     };
     let explanation =
@@ -122,7 +129,12 @@ fn text(explanation: &Explanation, given: &Given) -> String {
     if explanation.directories.is_empty() && given.secrets.is_empty() {
         text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
     }
-    text.push_str("  no network\n\n");
+    text.push_str("  no network\n");
+    let limits = limits_text(given);
+    if !limits.is_empty() {
+        text.push_str(&format!("\nIt may use:\n  {limits}\n"));
+    }
+    text.push('\n');
     match &explanation.refusal {
         None => text.push_str("It would run.\n"),
         Some(error) => {
@@ -136,6 +148,24 @@ fn text(explanation: &Explanation, given: &Given) -> String {
         }
     }
     text
+}
+
+/// What bounds the program, in one line.
+fn limits_text(given: &Given) -> String {
+    let limits = given.limits;
+    let memory = limits
+        .memory_bytes
+        .map(|bytes| format!("{} of memory", memory(bytes)));
+    let processors = limits
+        .nano_cpus
+        .map(|cpus| format!("the time of {} processors", cpus as f64 / NANO_CPU as f64));
+    let threads = limits.threads.map(|most| format!("{most} threads"));
+    let time = given.time_limit.map(|time| format!("{time:?}"));
+    let all: Vec<String> = [memory, processors, threads, time]
+        .into_iter()
+        .flatten()
+        .collect();
+    all.join(", ")
 }
 
 /// The most exports that are shown; JSON has all that were listed.
@@ -234,6 +264,10 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
         "Settings": given.settings,
         "Secrets": given.secrets,
         "Mounts": directories,
+        "Memory": given.limits.memory_bytes,
+        "NanoCpus": given.limits.nano_cpus,
+        "PidsLimit": given.limits.threads,
+        "TimeoutSeconds": given.time_limit.map(|time| time.as_secs_f64()),
         "WouldRun": explanation.refusal.is_none(),
         "Refusal": explanation.refusal.as_ref().map(ToString::to_string),
         "Missing": explanation.refusal.as_ref().map(|error| error.details().to_vec()),

@@ -1,27 +1,30 @@
 //! `lighter run`.
 
 use crate::arguments::{ProcessFlags, Program, RunArguments};
-use crate::flags::{EngineFlags, duration, environment, program};
-use crate::printer::{self, Reporter};
+use crate::flags::{EngineFlags, environment, program};
+use crate::printer::{self, Reporter, memory};
 use crate::settings;
 use lighter_engine::{Engine, Error, Outcome, RunOptions, signal_code};
 use lighter_types::escape::{escape, escape_lines};
 use lighter_types::exit;
+use lighter_types::limits::Limits;
 use std::io::IsTerminal;
 
 /// The longest trap report that is shown, in characters.
 const REPORT_CHARACTERS: usize = 16_000;
 
 pub(crate) fn run(flags: &EngineFlags, arguments: RunArguments) -> u8 {
-    match try_run(flags, arguments) {
-        Ok(outcome) => tell(outcome),
+    let limits = arguments.limits.limits();
+    match limits.and_then(|limits| Ok((try_run(flags, arguments, limits)?, limits))) {
+        Ok((outcome, limits)) => tell(outcome, &limits),
         Err(error) => printer::failure(&error),
     }
 }
 
-fn try_run(flags: &EngineFlags, arguments: RunArguments) -> Result<Outcome, Error> {
+fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Result<Outcome, Error> {
     let RunArguments {
         grants,
+        limits: limit_flags,
         process,
         program: Program::Words(words),
     } = arguments;
@@ -29,7 +32,6 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments) -> Result<Outcome, Erro
     let configuration = settings::read(flags)?;
     let grants = grants.grants(&configuration)?;
     check_terminal(&process)?;
-    let time_limit = process.timeout.as_deref().map(time_limit).transpose()?;
     let mut reporter = Reporter::new(grants.clone());
     let options = RunOptions {
         program: source,
@@ -41,19 +43,10 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments) -> Result<Outcome, Erro
         has_terminal: process.tty,
         invoke: process.invoke,
         coredump: process.coredump,
-        time_limit,
+        limits,
+        time_limit: limit_flags.time_limit()?,
     };
     Engine::open(configuration.engine)?.run(options, &settings::variable, &mut reporter)
-}
-
-fn time_limit(text: &str) -> Result<std::time::Duration, Error> {
-    duration(text).ok_or_else(|| Error::Refused {
-        reason: format!(
-            "invalid --timeout \"{}\": expected a time, as 10s, 5m or 1h30m",
-            escape(text)
-        ),
-        hint: None,
-    })
 }
 
 /// As Docker: a terminal for the guest's input needs one of the caller's.
@@ -68,7 +61,7 @@ fn check_terminal(process: &ProcessFlags) -> Result<(), Error> {
 }
 
 /// Words for how a guest ended, and the exit code.
-fn tell(outcome: Outcome) -> u8 {
+fn tell(outcome: Outcome, limits: &Limits) -> u8 {
     match outcome {
         Outcome::Exited(code) => code,
         Outcome::Trapped { report } => {
@@ -84,6 +77,23 @@ fn tell(outcome: Outcome) -> u8 {
                 None,
             );
             exit::TIMED_OUT
+        }
+        Outcome::OutOfMemory => {
+            let (reason, hint) = match limits.memory_bytes {
+                Some(bytes) => (
+                    format!(
+                        "the program was ended: it needs more memory than --memory allows ({})",
+                        memory(bytes)
+                    ),
+                    "give it more with --memory",
+                ),
+                None => (
+                    "the program was ended: the system has no more memory for it".to_owned(),
+                    "bound it with --memory, so that it takes none from others",
+                ),
+            };
+            printer::error(&reason, &[], Some(hint));
+            exit::KILLED
         }
         Outcome::Killed(signal) => {
             let reason = match signal {

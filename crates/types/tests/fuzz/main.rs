@@ -8,6 +8,7 @@ mod mutate;
 use lighter_types::bundle::{Bundle, Entry, Preopen, Terminals};
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::grant::KEYS;
+use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
@@ -191,6 +192,8 @@ fn bundle() -> Bundle {
         denials: vec![],
         entry: Entry::Command,
         cpu: CpuFeatures::from_bits(0),
+        limits: Limits::default(),
+        is_memory_held_by_lock: false,
         has_coredump: false,
     }
 }

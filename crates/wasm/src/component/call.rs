@@ -23,12 +23,14 @@ pub(crate) struct Run {
 /// [`Failure::InvalidInvoke`] if an argument does not fit the function.
 pub(crate) async fn call(run: Run, state: ComponentState) -> Result<End, Failure> {
     let mut store = Store::new(run.program.component().engine(), state);
+    store.limiter(|state| &mut state.limiter);
     let instance = match run.program.instantiate_async(&mut store).await {
         Ok(instance) => instance,
         // A component may run code of its own already here; what else fails are bounds.
         Err(error) if error.is::<Trap>() || error.is::<WasmBacktrace>() => {
             return Ok(stopped(&mut store, run.dump_name, &error));
         }
+        Err(error) if store.data().limiter.ended(&error) => return Err(Failure::OutOfMemory),
         Err(error) => {
             return Err(Failure::LimitReached {
                 reason: format!("the program could not be set up: {error:#}"),
@@ -68,6 +70,9 @@ fn stopped(
 ) -> End {
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return End::Exited(u8::try_from(*code).unwrap_or(u8::MAX));
+    }
+    if store.data().limiter.ended(error) {
+        return End::Failed(Failure::OutOfMemory);
     }
     let mut report = crate::trap::report(error);
     if let (Some(name), Some(dump)) = (dump_name, error.downcast_ref::<WasmCoreDump>())

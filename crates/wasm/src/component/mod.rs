@@ -19,6 +19,7 @@ pub(crate) mod refused;
 pub(crate) mod status;
 pub(crate) mod stdio;
 
+use crate::budget::{Budget, Limiter};
 use crate::directories::open_initial;
 use crate::host::Host;
 use lighter_types::bundle::Bundle;
@@ -32,6 +33,8 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// What the store of a component holds.
 pub(crate) struct ComponentState {
+    /// What its memories and tables may take.
+    pub(crate) limiter: Limiter,
     /// What wasmtime-wasi's interfaces answer.
     pub(crate) wasi: WasiCtx,
     /// The guest's handles.
@@ -112,6 +115,7 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
         builder.initial_cwd(directory);
     }
     Ok(ComponentState {
+        limiter: Limiter::new(Budget::new(bundle.limits.memory_bytes)),
         wasi: builder.build(),
         table: ResourceTable::new(),
         http: crate::api::http::HttpState::new(Arc::clone(&host)),

@@ -1,6 +1,7 @@
 //! How a run ended.
 
 use super::CoreState;
+use super::link::set_up;
 use crate::api::wasi_p1::Exit;
 use lighter_types::bundle::Bundle;
 use lighter_types::runner_protocol::{End, Failure};
@@ -49,10 +50,11 @@ impl Dump {
             // As a POSIX exit: the parent sees the low eight bits.
             return End::Exited((code & 0xff) as u8);
         }
+        if store.data().limiter.ended(error) {
+            return End::Failed(Failure::OutOfMemory);
+        }
         if !is_trap(error) {
-            return End::Failed(Failure::LimitReached {
-                reason: format!("the program could not be set up: {error:#}"),
-            });
+            return End::Failed(set_up(error));
         }
         let mut report = crate::trap::report(error);
         if let Some(dump) = error.downcast_ref::<WasmCoreDump>()

@@ -3,6 +3,7 @@
 use super::{CoreLinker, CoreState, SETS};
 use crate::api::wasi_threads;
 use crate::api::{Import, Provider, provider};
+use crate::budget::{Budget, OverLimit};
 use lighter_types::interface::InterfacePattern;
 use lighter_types::runner_protocol::{Failure, MissingImport};
 use std::collections::BTreeSet;
@@ -99,6 +100,7 @@ pub(super) fn link(
     module: &Module,
     store: &Store<CoreState>,
     plan: &Plan<'_>,
+    budget: &Budget,
 ) -> Result<InstancePre<CoreState>, Failure> {
     let mut linker = CoreLinker::new(module.engine());
     for (set, imports) in SETS.iter().zip(&plan.provided) {
@@ -119,10 +121,10 @@ pub(super) fn link(
     if let Some(import) = &plan.memory
         && let ExternType::Memory(memory) = import.ty()
     {
-        let memory =
-            SharedMemory::new(module.engine(), memory).map_err(|error| Failure::LimitReached {
-                reason: format!("could not make the shared memory: {error:#}"),
-            })?;
+        let memory = budget
+            .cap(&memory)
+            .and_then(|memory| SharedMemory::new(module.engine(), memory))
+            .map_err(|error| set_up(&error))?;
         linker
             .define(
                 store,
@@ -135,6 +137,16 @@ pub(super) fn link(
     linker
         .instantiate_pre(module)
         .map_err(|error| mismatch(module, &error))
+}
+
+/// Words for what the program starts with and cannot be given.
+pub(super) fn set_up(error: &wasmtime::Error) -> Failure {
+    if error.is::<OverLimit>() {
+        return Failure::OutOfMemory;
+    }
+    Failure::LimitReached {
+        reason: format!("the program could not be set up: {error:#}"),
+    }
 }
 
 fn fault(error: &wasmtime::Error) -> Failure {

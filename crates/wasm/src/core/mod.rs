@@ -9,18 +9,21 @@ mod link;
 
 use crate::api::wasi_p1::{WasiContext, WasiP1, WasiState};
 use crate::api::wasi_threads::{ThreadGroup, WasiThreads};
+use crate::budget::{Budget, Limiter};
 use crate::host::Host;
 use crate::inspect::{LISTED_EXPORTS, shown};
 use end::Course;
 use lighter_types::bundle::{Bundle, Entry};
 use lighter_types::runner_protocol::{End, Failure};
 use std::sync::Arc;
-use wasmtime::{ExternType, Instance, InstancePre, Module, Store};
+use wasmtime::{Engine, ExternType, Instance, InstancePre, Module, Store};
 
 pub(crate) use end::Dump;
 
 /// What the store of a core module holds: that of one thread.
 pub(crate) struct CoreState {
+    /// What its memories and tables may take.
+    pub(crate) limiter: Limiter,
     /// WASI 0.1 as this thread has it.
     pub(crate) wasi: WasiState,
     /// The program's threads, if it imports what starts them.
@@ -32,6 +35,13 @@ pub(crate) type CoreLinker = wasmtime::Linker<CoreState>;
 
 /// The sets a core module may import.
 pub(crate) const SETS: &[&dyn crate::api::ApiSet<CoreLinker>] = &[&WasiP1, &WasiThreads];
+
+/// A store whose memories and tables are counted.
+pub(crate) fn new_store(engine: &Engine, state: CoreState) -> Store<CoreState> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.limiter);
+    store
+}
 
 /// Runs a core module to its end.
 pub(crate) fn run(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> End {
@@ -51,17 +61,24 @@ struct Program {
 
 fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Program, Failure> {
     let plan = link::plan(module, &bundle.stubs, &bundle.denials)?;
+    let budget = Budget::new(bundle.limits.memory_bytes);
     let context = WasiContext::new(&bundle, host).map(Arc::new)?;
     let dump = Arc::new(Dump::new(&bundle));
-    let threads = plan
-        .spawns_threads
-        .then(|| Arc::new(ThreadGroup::new(Arc::clone(&context), Arc::clone(&dump))));
+    let threads = plan.spawns_threads.then(|| {
+        Arc::new(ThreadGroup::new(
+            Arc::clone(&context),
+            Arc::clone(&budget),
+            Arc::clone(&dump),
+            bundle.limits.most_threads(),
+        ))
+    });
     let state = CoreState {
+        limiter: Limiter::new(Arc::clone(&budget)),
         wasi: WasiState::new(context),
         threads: threads.clone(),
     };
-    let store = Store::new(module.engine(), state);
-    let instance = link::link(module, &store, &plan)?;
+    let store = new_store(module.engine(), state);
+    let instance = link::link(module, &store, &plan, &budget)?;
     if let Some(threads) = &threads {
         threads.set_instance(instance.clone());
     }

@@ -86,6 +86,11 @@ impl WasiContext {
         })
     }
 
+    /// Tells the host what the program was refused.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.host.refused(refusal);
+    }
+
     /// The error number for a failed call on a path or on what was opened by it. What a grant
     /// would have allowed is told to the host.
     pub(super) fn fail(&self, action: &str, path: String, error: io::Error) -> Errno {
@@ -107,7 +112,7 @@ impl WasiContext {
             _ => None,
         };
         if let Some(refusal) = refusal {
-            self.host.refused(refusal);
+            self.refuse(refusal);
         }
         Errno::from(error)
     }

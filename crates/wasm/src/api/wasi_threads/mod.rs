@@ -13,14 +13,16 @@
 
 use crate::api::wasi_p1::{WasiContext, WasiState};
 use crate::api::{ApiSet, Import};
-use crate::core::{CoreLinker, CoreState, Dump};
+use crate::budget::{Budget, Limiter};
+use crate::core::{CoreLinker, CoreState, Dump, new_store};
 use crate::engine::WASM_STACK_BYTES;
+use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{End, Failure};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Builder;
-use wasmtime::{Caller, InstancePre, Store};
+use wasmtime::{Caller, InstancePre};
 
 /// Threads of core modules.
 pub(crate) struct WasiThreads;
@@ -59,9 +61,6 @@ const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
 /// The highest id of a thread; the bits above are reserved.
 const LAST_ID: u32 = (1 << 29) - 1;
 
-/// The most threads of a program at one time.
-const THREADS: u32 = 4096;
-
 /// WASI's error number for a thread that could not be started, negative as the interface says.
 const FAILED: i32 = -6;
 
@@ -71,24 +70,34 @@ const ENTRY: &str = "wasi_thread_start";
 /// The threads of one program.
 pub(crate) struct ThreadGroup {
     context: Arc<WasiContext>,
+    budget: Arc<Budget>,
     dump: Arc<Dump>,
+    most: u32,
     instance: OnceLock<InstancePre<CoreState>>,
     next_id: AtomicU32,
+    /// How many there are, the program's first one included.
     live: AtomicU32,
     ends: Sender<End>,
     first_end: Mutex<Receiver<End>>,
 }
 
 impl ThreadGroup {
-    /// A group without threads.
-    pub(crate) fn new(context: Arc<WasiContext>, dump: Arc<Dump>) -> Self {
+    /// A group of at most so many threads, of which none runs.
+    pub(crate) fn new(
+        context: Arc<WasiContext>,
+        budget: Arc<Budget>,
+        dump: Arc<Dump>,
+        most: u32,
+    ) -> Self {
         let (ends, first_end) = channel();
         Self {
             context,
+            budget,
             dump,
+            most,
             instance: OnceLock::new(),
             next_id: AtomicU32::new(1),
-            live: AtomicU32::new(0),
+            live: AtomicU32::new(1),
             ends,
             first_end: Mutex::new(first_end),
         }
@@ -126,8 +135,9 @@ impl ThreadGroup {
     fn spawn(self: &Arc<Self>, argument: i32) -> Option<i32> {
         let instance = self.instance.get()?.clone();
         instance.module().get_export_index(ENTRY)?;
-        if self.live.fetch_add(1, Ordering::Relaxed) >= THREADS {
+        if self.live.fetch_add(1, Ordering::Relaxed) >= self.most {
             self.live.fetch_sub(1, Ordering::Relaxed);
+            self.context.refuse(Refusal::Thread { most: self.most });
             return None;
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -149,10 +159,11 @@ impl ThreadGroup {
 
     fn run_thread(self: Arc<Self>, instance: &InstancePre<CoreState>, id: i32, argument: i32) {
         let state = CoreState {
+            limiter: Limiter::new(Arc::clone(&self.budget)),
             wasi: WasiState::new(Arc::clone(&self.context)),
             threads: Some(Arc::clone(&self)),
         };
-        let mut store = Store::new(instance.module().engine(), state);
+        let mut store = new_store(instance.module().engine(), state);
         let result = instance.instantiate(&mut store).and_then(|instance| {
             instance
                 .get_typed_func::<(i32, i32), ()>(&mut store, ENTRY)?
