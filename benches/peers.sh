@@ -32,6 +32,9 @@ begin() {
 	lighter=$work/lighter
 	cd "$work"
 	find_wasmtime
+	# Whoever reads the numbers must know: medians, rates and tails are then not the program's alone.
+	read -r load _ </proc/loadavg
+	say "load of the machine before: $load"
 }
 
 find_wasmtime() {

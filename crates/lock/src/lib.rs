@@ -42,8 +42,11 @@ pub struct Grants<'a> {
 /// bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Memory that it may write to, in bytes.
-    pub memory_bytes: Option<u64>,
+    /// Memory that it may write to, in bytes, but for the stack of its first thread.
+    pub data_bytes: Option<u64>,
+    /// All memory that is mapped, touched or not, in bytes. A guest's memories reserve more than
+    /// they take, so this is for roles that run none.
+    pub address_bytes: Option<u64>,
     /// Time on the processors, in seconds.
     pub cpu_seconds: Option<u64>,
     /// The length of a file that it writes, in bytes.

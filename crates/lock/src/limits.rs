@@ -6,6 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// The most descriptors a role may hold open, unless the caller's own limit is lower.
 const DESCRIPTORS: u64 = 1 << 16;
 
+/// The most that the stack of the first thread may take, in bytes: the usual size.
+const STACK_BYTES: u64 = 8 << 20;
+
 pub(crate) fn limit(bounds: Bounds) -> Result<(), LockError> {
     let fixed = |value| Rlimit {
         current: Some(value),
@@ -15,8 +18,12 @@ pub(crate) fn limit(bounds: Bounds) -> Result<(), LockError> {
     for resource in [Resource::Core, Resource::Msgqueue] {
         set(resource, fixed(0))?;
     }
+    // The stack is no data, so it has a bound of its own.
+    let stack = getrlimit(Resource::Stack).current.unwrap_or(STACK_BYTES);
+    set(Resource::Stack, fixed(stack.min(STACK_BYTES)))?;
     let bounded = [
-        (Resource::Data, bounds.memory_bytes),
+        (Resource::Data, bounds.data_bytes),
+        (Resource::As, bounds.address_bytes),
         (Resource::Cpu, bounds.cpu_seconds),
         (Resource::Fsize, bounds.file_bytes),
     ];

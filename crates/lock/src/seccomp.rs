@@ -10,13 +10,22 @@ use std::io;
 pub(crate) const PR_SET_MDWE: libc::c_int = 65;
 const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
 
+/// `PR_GET_MDWE`, of the same release.
+const PR_GET_MDWE: libc::c_int = 66;
+
+/// Puts the filter of a role on.
 pub(crate) fn restrict(role: Role, has_files: bool) -> Result<(), LockError> {
+    let has_seal = has_seal();
     let process = rustix::process::getpid().as_raw_nonzero().get();
     // In a process namespace of its own a role reaches only itself; elsewhere it may signal the
     // one thread whose number it shares.
     let is_alone = process == 1;
     let mut rules: Vec<bpf::Rule> = calls(role)
-        .filter(|call| has_files || call.group != Group::Files)
+        .filter(|call| match call.group {
+            Group::Files => has_files,
+            Group::NoSeal => !has_seal,
+            Group::Base | Group::Read => true,
+        })
         .map(|call| {
             let when = match call.when {
                 When::OneOf {
@@ -55,6 +64,14 @@ pub(crate) fn hide_from_proc() -> Result<(), LockError> {
         return Err(LockError::new("the seal on its own memory", error));
     }
     Ok(())
+}
+
+/// Whether the kernel can refuse all gain of executable memory by itself.
+fn has_seal() -> bool {
+    // SAFETY: this prctl takes numbers only and changes nothing.
+    #[expect(unsafe_code, reason = "rustix has no call for it")]
+    let flags = unsafe { libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) };
+    flags >= 0
 }
 
 /// Asks the kernel to refuse all gain of executable memory; a kernel before 6.3 gets a second

@@ -46,10 +46,11 @@ fn run(bundle: Bundle, control: &Arc<Control>) -> Result<End, Failure> {
 fn guest_bounds(bundle: &Bundle) -> Bounds {
     let limits = &bundle.limits;
     Bounds {
-        memory_bytes: limits
+        data_bytes: limits
             .memory_bytes
             .filter(|_| bundle.is_memory_held_by_lock)
             .map(|bytes| bytes.saturating_add(RUNTIME_BYTES)),
+        address_bytes: None,
         cpu_seconds: None,
         file_bytes: None,
         threads: limits.most_threads() + RUNTIME_THREADS,
@@ -85,7 +86,8 @@ fn read_program(order: &InspectOrder, role: Role) -> Result<Vec<u8>, Failure> {
             artifact: None,
             files: &[],
             bounds: Bounds {
-                memory_bytes: Some(order.bounds.memory_bytes),
+                data_bytes: None,
+                address_bytes: Some(order.bounds.memory_bytes),
                 cpu_seconds: Some(order.bounds.cpu_seconds),
                 file_bytes: Some(ARTIFACT_BYTES),
                 threads: MOST_THREADS,

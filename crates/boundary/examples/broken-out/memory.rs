@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("change_of_our_own_code_is_refused", own_code),
     ("memory_file_is_refused", memory_file),
     ("shared_mapping_is_refused", shared),
+    ("memory_above_the_limit_is_refused", above_the_limit),
 ];
 
 const PAGE: usize = 4096;
@@ -118,4 +119,87 @@ fn shared(stage: &Stage, attempts: &mut Attempts) {
         )?;
         map(both, libc::MAP_SHARED_VALIDATE, file)
     });
+}
+
+/// More than the limit, in bytes.
+const MUCH: usize = 128 << 20;
+
+fn map_much(protection: i32, flags: i32) -> io::Result<usize> {
+    let flags = (MAP_PRIVATE | flags) as usize;
+    call(SYS_mmap, [0, MUCH, protection as usize, flags, NO_FILE, 0])
+}
+
+fn above_the_limit(stage: &Stage, attempts: &mut Attempts) {
+    let both = PROT_READ | PROT_WRITE;
+    let kinds = [
+        ("memory", 0),
+        ("memory that is not counted in advance", libc::MAP_NORESERVE),
+        ("a stack", libc::MAP_STACK),
+        ("a stack that grows", libc::MAP_GROWSDOWN),
+        ("locked memory", libc::MAP_LOCKED),
+        ("populated memory", libc::MAP_POPULATE),
+        ("huge pages", libc::MAP_HUGETLB),
+    ];
+    for (name, flags) in kinds {
+        attempts.make(&format!("mmap of {name}"), || {
+            let memory = map_much(both, MAP_ANONYMOUS | flags).map_err(|error| {
+                match error.raw_os_error() {
+                    // The machine has set no such pages aside.
+                    Some(libc::ENOMEM) if flags == libc::MAP_HUGETLB => {
+                        io::Error::from_raw_os_error(libc::EOPNOTSUPP)
+                    }
+                    _ => error,
+                }
+            })?;
+            call(libc::SYS_munmap, [memory, MUCH])
+        });
+    }
+    attempts.make("mmap of a file", || {
+        let file = path(format!("{}/file", stage.read_only));
+        let file = call(SYS_openat, [HERE, file.as_ptr().addr(), 0])?;
+        let memory = call(
+            SYS_mmap,
+            [0, MUCH, both as usize, MAP_PRIVATE as usize, file, 0],
+        )?;
+        call(libc::SYS_munmap, [memory, MUCH])
+    });
+    for (name, protection) in [("nothing", libc::PROT_NONE), ("zeros", PROT_READ)] {
+        attempts.make(&format!("mprotect of {name}"), || {
+            let memory = map_much(protection, MAP_ANONYMOUS)?;
+            call(SYS_mprotect, [memory, MUCH, both as usize])?;
+            call(libc::SYS_munmap, [memory, MUCH])
+        });
+    }
+    attempts.make("many small mappings", || {
+        let piece = MUCH / 128;
+        let flags = (MAP_PRIVATE | MAP_ANONYMOUS) as usize;
+        (0..128).try_fold(0, |_, _| {
+            call(SYS_mmap, [0, piece, both as usize, flags, NO_FILE, 0])
+        })
+    });
+    attempts.make("brk", || {
+        let end = call(libc::SYS_brk, [0])?;
+        match call(libc::SYS_brk, [end + MUCH])? {
+            new if new >= end + MUCH => call(libc::SYS_brk, [end]),
+            _ => Err(io::Error::from_raw_os_error(libc::ENOMEM)),
+        }
+    });
+    attempts.make("mremap", || {
+        let memory = map(both, MAP_PRIVATE | MAP_ANONYMOUS, NO_FILE)?;
+        grow(memory)
+    });
+    attempts.make("mremap of the stack", || {
+        let on_the_stack = 0_u8;
+        // Below what is in use, so that the stack itself stays where it is.
+        grow((&raw const on_the_stack).addr() / PAGE * PAGE - 4 * PAGE)
+    });
+}
+
+/// Makes a page a part of a larger mapping.
+fn grow(memory: usize) -> io::Result<usize> {
+    let memory = call(
+        libc::SYS_mremap,
+        [memory, PAGE, MUCH, libc::MREMAP_MAYMOVE as usize],
+    )?;
+    call(libc::SYS_munmap, [memory, MUCH])
 }

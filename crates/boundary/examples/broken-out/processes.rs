@@ -29,6 +29,7 @@ pub(crate) const CASES: &[Case] = &[
     ("unshare_is_refused", unshare),
     ("namespace_of_the_keeper_is_refused", join_namespace),
     ("other_ids_are_refused", other_ids),
+    ("threads_above_the_limit_are_refused", threads),
 ];
 
 /// One piece of memory here and one of the bystander's.
@@ -226,4 +227,16 @@ fn other_ids(_: &Stage, attempts: &mut Attempts) {
     let header = [0x2008_0522_u32, 0]; // _LINUX_CAPABILITY_VERSION_3
     let all_but_few = [0_u32; 6];
     attempts.call("capset", SYS_capset, [at(&header), at(&all_but_few)]);
+}
+
+fn threads(_: &Stage, attempts: &mut Attempts) {
+    attempts.make("16 threads", || {
+        let wait = || std::thread::sleep(std::time::Duration::from_secs(60));
+        (0..16).try_fold(0, |_, _| {
+            std::thread::Builder::new()
+                .stack_size(64 << 10)
+                .spawn(wait)
+                .map(|_| 0)
+        })
+    });
 }

@@ -12,7 +12,8 @@ use std::error::Error;
 
 /// What the process may use up. This program takes 16 MiB of it by itself.
 const BOUNDS: Bounds = Bounds {
-    memory_bytes: Some(64 << 20),
+    data_bytes: Some(64 << 20),
+    address_bytes: None,
     cpu_seconds: Some(60),
     file_bytes: None,
     threads: 8,
@@ -67,7 +68,11 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
             let grants = Grants {
                 artifact: None,
                 files: &[],
-                bounds: BOUNDS,
+                bounds: Bounds {
+                    data_bytes: None,
+                    address_bytes: Some(64 << 20),
+                    ..BOUNDS
+                },
             };
             lock(Role::Compile, &grants).map(drop)
         }

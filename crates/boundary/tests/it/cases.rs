@@ -331,3 +331,13 @@ fn call_of_x32_is_refused() {
 fn random_calls_reach_nothing() {
     assert_refused_when_locked("random_calls_reach_nothing");
 }
+
+#[test]
+fn memory_above_the_limit_is_refused() {
+    assert_refused("memory_above_the_limit_is_refused");
+}
+
+#[test]
+fn threads_above_the_limit_are_refused() {
+    assert_refused("threads_above_the_limit_are_refused");
+}
