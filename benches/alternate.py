@@ -21,14 +21,21 @@ def run(command, stdout):
     """Seconds and the peak of the resident memory, in MiB, of the largest process that the command starts."""
     if 'BEFORE' in os.environ:
         subprocess.run(os.environ['BEFORE'], shell=True, check=True)
-    files = [(os.POSIX_SPAWN_OPEN, 0, '/dev/null', os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    errors = os.memfd_create('errors')
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, '/dev/null', os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, errors, 2),
+    ]
     begin = time.perf_counter()
     pid = os.posix_spawn(command[0], command, os.environ, file_actions=files)
     # What is reported of a child is also that of all children it waited for: the most that one of them held.
     _, status, usage = os.wait4(pid, 0)
     seconds = time.perf_counter() - begin
+    said = os.pread(errors, 1 << 20, 0).decode(errors='replace')
+    os.close(errors)
     if status != 0:
-        raise SystemExit(f'{shlex.join(command)} ended with status {status:#x}')
+        raise SystemExit(f'{shlex.join(command)} ended with status {status:#x}\n{said}')
     return seconds, usage.ru_maxrss / 1024
 
 

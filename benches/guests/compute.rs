@@ -5,11 +5,11 @@ use std::hint::black_box;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some("bodies") => println!("{:.9}", bodies(4_000_000)),
-        Some("hash") => println!("{:016x}", hash(150 << 20)),
-        Some("sieve") => println!("{}", sieve(60_000_000)),
-        Some("matrix") => println!("{:.6}", matrix(640)),
-        Some("map") => println!("{}", map(3_000_000)),
+        Some("bodies") => println!("{:.9}", bodies(10_000_000)),
+        Some("hash") => println!("{:016x}", hash(120 << 20)),
+        Some("sieve") => println!("{}", sieve(70_000_000)),
+        Some("matrix") => println!("{:.6}", matrix(1000)),
+        Some("map") => println!("{}", map(8_000_000)),
         _ => std::process::exit(2),
     }
 }

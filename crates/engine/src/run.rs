@@ -199,6 +199,9 @@ struct Run<'a> {
     coredump: Option<&'a File>,
 }
 
+/// The most threads of a program whose memory the lock bounds, where `--pids-limit` is not given.
+const BOUND_THREADS: u32 = 64;
+
 impl Run<'_> {
     fn bundle(&self, program: &Program, code: &Code, start: &Start) -> Bundle {
         let options = self.options;
@@ -233,10 +236,20 @@ impl Run<'_> {
             denials: options.grants.denials().cloned().collect(),
             entry,
             cpu: code.cpu,
-            limits: options.limits,
+            limits: self.guest_limits(start),
             is_memory_held_by_lock: !start.is_memory_held,
             has_coredump: self.coredump.is_some(),
         }
+    }
+
+    /// The limits that the runner holds its guest to.
+    fn guest_limits(&self, start: &Start) -> Limits {
+        let mut limits = self.options.limits;
+        // Where the lock bounds the memory, the stacks of all threads count before they are used.
+        if limits.memory_bytes.is_some() && !start.is_memory_held {
+            limits.threads.get_or_insert(BOUND_THREADS);
+        }
+        limits
     }
 
     /// The environment given, and what Docker's flags imply.

@@ -13,9 +13,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// Memory that a process takes besides its guest's memories and tables, in bytes: heap and stacks,
-/// of which each thread has one of 1.25 MiB.
+/// Memory that a process may take besides its guest's memories and tables, in bytes.
 const RUNTIME_BYTES: u64 = 64 << 20;
+
+/// What is set aside for a thread, in bytes: its stack of 1.25 MiB, and what the host has of it.
+const THREAD_BYTES: u64 = 3 << 19;
 
 /// Plays the role and gives the last message.
 pub(crate) fn play(order: ToRunner, control: &Arc<Control>) -> FromRunner {
@@ -45,11 +47,12 @@ fn run(bundle: Bundle, control: &Arc<Control>) -> Result<End, Failure> {
 /// What the guest's process may use up, as far as the lock holds it.
 fn guest_bounds(bundle: &Bundle) -> Bounds {
     let limits = &bundle.limits;
+    let besides = RUNTIME_BYTES + u64::from(limits.most_threads()) * THREAD_BYTES;
     Bounds {
         data_bytes: limits
             .memory_bytes
             .filter(|_| bundle.is_memory_held_by_lock)
-            .map(|bytes| bytes.saturating_add(RUNTIME_BYTES)),
+            .map(|bytes| bytes.saturating_add(besides)),
         address_bytes: None,
         cpu_seconds: None,
         file_bytes: None,

@@ -1,7 +1,7 @@
 //! That a run ends when it has to, whoever stands in the way.
 
-use crate::workspace;
-use lighter_testkit::Workspace;
+use crate::{workspace, workspace_of_ordinary_user};
+use lighter_testkit::{Workspace, require};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -25,6 +25,313 @@ fn shell(workspace: &Workspace, script: &str) -> lighter_testkit::Outcome {
     run.arg(env!("CARGO_BIN_EXE_lighter"))
         .timeout(Duration::from_secs(60))
         .run()
+}
+
+/// Programs that each need more than 64 MiB, in a way of their own.
+const HUNGRY: [(&str, &str); 6] = [
+    (
+        "a memory that grows",
+        "(module (memory 1) (func (export \"_start\")
+           (loop (drop (memory.grow (i32.const 16))) (br 0))))",
+    ),
+    (
+        "a memory that starts large",
+        "(module (memory 2000) (func (export \"_start\")))",
+    ),
+    (
+        "a second memory",
+        "(module (memory 1000) (memory 1000) (func (export \"_start\")))",
+    ),
+    (
+        "a table that grows",
+        "(module (table 1 funcref) (func (export \"_start\")
+           (loop (drop (table.grow (ref.null func) (i32.const 100000))) (br 0))))",
+    ),
+    (
+        "garbage-collected values",
+        "(module (type $a (array (mut i64)))
+           (type $l (struct (field (ref null $l)) (field (ref $a))))
+           (func (export \"_start\") (local $l (ref null $l))
+             (loop
+               (local.set $l (struct.new $l (local.get $l) (array.new_default $a (i32.const 10000))))
+               (br 0))))",
+    ),
+    (
+        "a component's memory",
+        "(component
+           (core module $m (memory 1) (func (export \"run\") (result i32)
+             (loop (drop (memory.grow (i32.const 16))) (br 0)) i32.const 0))
+           (core instance $i (instantiate $m))
+           (func $run (result (result)) (canon lift (core func $i \"run\")))
+           (instance $command (export \"run\" (func $run)))
+           (export \"wasi:cli/run@0.2.0\" (instance $command)))",
+    ),
+];
+
+const SPIN: &str = "(module (func (export \"_start\") (loop (br 0))))";
+
+/// What is said of a program that needs more than 64 MiB.
+const TOO_MUCH: &str = "lighter: the program was ended: it needs more memory than --memory allows \
+                        (64MiB)\nhint: give it more with --memory\n";
+
+/// Whether this user may make control groups with a controller.
+fn has_group(controller: &str, why: &str) -> bool {
+    let workspace = workspace();
+    let info = workspace.lighter(["info"]).run().stdout_text();
+    let is_there = info.lines().any(|line| {
+        let groups = line.trim_start().strip_prefix("control groups: ");
+        groups.is_some_and(|groups| groups.split([' ', ',']).any(|name| name == controller))
+    });
+    require(&format!("a control group for {controller}"), is_there, why)
+}
+
+#[test]
+fn program_that_needs_more_memory_is_ended_with_a_word() {
+    for workspace in [workspace(), workspace_of_ordinary_user()] {
+        for (what, program) in HUNGRY {
+            workspace.write("hungry.wat", program);
+            let outcome = workspace
+                .lighter(["run", "-m", "64m", "./hungry.wat"])
+                .run();
+            assert_eq!(outcome.code, Some(137), "{what}: {}", outcome.describe());
+            assert_eq!(outcome.stderr_text(), TOO_MUCH, "{what}");
+        }
+    }
+}
+
+#[test]
+fn program_within_its_memory_is_not_ended() {
+    for workspace in [workspace(), workspace_of_ordinary_user()] {
+        workspace.write(
+            "frugal.wat",
+            "(module (memory 1) (func (export \"_start\")
+               (if (i32.eq (memory.grow (i32.const 640)) (i32.const -1)) (then unreachable))
+               (memory.fill (i32.const 0) (i32.const 1) (i32.const 41943040))))",
+        );
+        let run = workspace.lighter(["run", "--memory", "64m", "./frugal.wat"]);
+        run.run().assert(0, "");
+    }
+}
+
+#[test]
+fn memory_that_the_program_itself_forbids_is_denied_and_no_end() {
+    let workspace = workspace();
+    workspace.write(
+        "modest.wat",
+        "(module (memory 1 2) (table 1 2 funcref) (func (export \"_start\")
+           (if (i32.ne (memory.grow (i32.const 5000)) (i32.const -1)) (then unreachable))
+           (if (i32.ne (table.grow (ref.null func) (i32.const 90000000)) (i32.const -1))
+             (then unreachable))))",
+    );
+    let run = workspace.lighter(["run", "--memory", "64m", "./modest.wat"]);
+    run.run().assert(0, "");
+}
+
+#[test]
+fn kernel_ends_a_process_that_its_guest_s_memory_fills_to_the_brim() {
+    if !has_group(
+        "memory",
+        "the kernel can count the memory of a process only with it",
+    ) {
+        return;
+    }
+    let workspace = workspace();
+    // 64 MiB to the byte: the guest is within its limit, the process is not.
+    workspace.write(
+        "full.wat",
+        "(module (memory 1024) (func (export \"_start\")
+           (memory.fill (i32.const 0) (i32.const 1) (i32.const 67108864))))",
+    );
+    let outcome = workspace.lighter(["run", "-m", "64m", "./full.wat"]).run();
+    assert_eq!(outcome.code, Some(137), "{}", outcome.describe());
+    assert_eq!(outcome.stderr_text(), TOO_MUCH);
+}
+
+#[test]
+fn group_of_a_keeper_that_was_killed_goes_with_the_next_run() {
+    if !has_group("memory", "only groups are left behind") {
+        return;
+    }
+    let workspace = workspace();
+    workspace.write("spin.wat", SPIN);
+    workspace.write("nothing.wat", NOTHING);
+    let script =
+        "find_groups() { find /sys/fs/cgroup -maxdepth 6 -name \"lighter-*-$1-*\" | wc -l; }
+        \"$0\" compile ./nothing.wat
+        \"$0\" run -m 64m ./spin.wat & keeper=$!
+        until cat /proc/$keeper/task/$keeper/children | grep -q .; do :; done
+        find_groups $keeper
+        kill -KILL $keeper; wait $keeper
+        until \"$0\" run -m 64m ./nothing.wat; test $(find_groups $keeper) = 0; do :; done
+        echo gone";
+    let outcome = shell(&workspace, script);
+    assert_eq!(outcome.stdout_text(), "1\ngone\n", "{}", outcome.describe());
+}
+
+#[test]
+fn processor_time_is_throttled() {
+    if !has_group("cpu", "processor time is bounded only by it") {
+        return;
+    }
+    let workspace = workspace();
+    workspace.write("spin.wat", SPIN);
+    workspace.lighter(["compile", "./spin.wat"]).run();
+    let script = "\"$0\" run --cpus 0.2 --timeout 2s ./spin.wat 2>/dev/null; echo $?; times";
+    let outcome = shell(&workspace, script);
+    let text = outcome.stdout_text();
+    // The last line of `times` is the user and system time of the children: 0m0.401000s 0m0.0s.
+    let seconds = text.lines().last().and_then(|line| {
+        let (minutes, seconds) = line.split_whitespace().next()?.split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.strip_suffix('s')?.parse::<f64>().ok()?)
+    });
+    assert_eq!(text.lines().next(), Some("124"), "{text}");
+    assert!(seconds.is_some_and(|seconds| seconds < 1.0), "{text}");
+}
+
+#[test]
+fn processor_time_is_refused_where_no_group_can_hold_it() {
+    if !require(
+        "root",
+        lighter_testkit::is_root(),
+        "an ordinary user may have groups of its own",
+    ) {
+        return;
+    }
+    let workspace = workspace_of_ordinary_user();
+    workspace.write("nothing.wat", NOTHING);
+    let words = [
+        "could not hold the program to --cpus 0.5: no control group with the cpu controller can be",
+        "hint: leave --cpus out, or run lighter where it may make control groups",
+    ];
+    let run = |verb: &str| {
+        workspace
+            .lighter([verb, "--cpus", "0.5", "./nothing.wat"])
+            .run()
+    };
+    run("run").assert_refused(125, &words);
+    let explained = run("explain");
+    assert_eq!(explained.code, Some(126), "{}", explained.describe());
+    let text = explained.stdout_text();
+    assert!(
+        text.contains("It would not run: could not hold the program to --cpus 0.5"),
+        "{text}"
+    );
+}
+
+/// Starts threads that wait until no more start, at most 100, and exits with their number.
+const THREADS: &str = r#"(module
+  (import "env" "memory" (memory 1 2 shared))
+  (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (export "memory" (memory 0))
+  (func (export "wasi_thread_start") (param i32 i32)
+    (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))
+  (func (export "_start") (local $count i32)
+    (loop $more
+      (if (i32.ge_s (call $spawn (i32.const 0)) (i32.const 0))
+        (then
+          (local.set $count (i32.add (local.get $count) (i32.const 1)))
+          (br_if $more (i32.lt_u (local.get $count) (i32.const 100))))))
+    (call $exit (local.get $count))))"#;
+
+#[test]
+fn threads_are_counted_the_first_one_included() {
+    for workspace in [workspace(), workspace_of_ordinary_user()] {
+        workspace.write("threads.wat", THREADS);
+        let run = |flags: &[&str]| {
+            let run = workspace.lighter(["run"]).args(flags);
+            run.arg("./threads.wat").run()
+        };
+        let outcome = run(&["--pids-limit", "8"]);
+        assert_eq!(outcome.code, Some(7), "{}", outcome.describe());
+        assert_eq!(
+            outcome.stderr_text(),
+            "lighter: refused: start a thread: 8 are running, and no more are allowed (--pids-limit)\n"
+        );
+        assert_eq!(run(&["--pids-limit", "1"]).code, Some(0));
+        assert_eq!(run(&[]).code, Some(100));
+        let with_memory = run(&["-m", "64m", "--pids-limit", "101"]);
+        assert_eq!(with_memory.code, Some(100), "{}", with_memory.describe());
+    }
+}
+
+#[test]
+fn shared_memory_does_not_grow_past_the_limit() {
+    let workspace = workspace();
+    workspace.write(
+        "shared.wat",
+        "(module (import \"env\" \"memory\" (memory 1 65536 shared))
+           (func (export \"_start\")
+             (if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1)) (then unreachable))
+             (if (i32.ne (memory.grow (i32.const 1000)) (i32.const -1)) (then unreachable))))",
+    );
+    let run = workspace.lighter(["run", "-m", "64m", "./shared.wat"]);
+    run.run().assert(0, "");
+    workspace.write(
+        "large.wat",
+        "(module (import \"env\" \"memory\" (memory 2000 65536 shared)) (func (export \"_start\")))",
+    );
+    let outcome = workspace.lighter(["run", "-m", "64m", "./large.wat"]).run();
+    assert_eq!(
+        (outcome.code, outcome.stderr_text().as_str()),
+        (Some(137), TOO_MUCH)
+    );
+}
+
+#[test]
+fn limits_that_are_none_are_refused() {
+    let workspace = workspace();
+    workspace.write("nothing.wat", NOTHING);
+    for (flags, words) in [
+        (
+            ["--memory", "a"],
+            "invalid --memory \"a\": expected a size, as 64m or 1.5g",
+        ),
+        (
+            ["-m", "1m"],
+            "invalid --memory \"1m\": expected at least 6m",
+        ),
+        (
+            ["-m", "-1"],
+            "invalid --memory \"-1\": expected a size, as 64m or 1.5g",
+        ),
+        (
+            ["--cpus", "0.001"],
+            "invalid --cpus \"0.001\": expected 0.01 to ",
+        ),
+        (
+            ["--cpus", "x"],
+            "invalid --cpus \"x\": expected a number of processors, as 0.5 or 2",
+        ),
+        (
+            ["--pids-limit", "5000"],
+            "expected a number of threads from 1 to 4096, or -1 for no limit",
+        ),
+        (
+            ["--timeout", "5"],
+            "invalid --timeout \"5\": expected a time, as 10s, 5m or 1h30m",
+        ),
+    ] {
+        let run = workspace.lighter(["run"]).args(flags).arg("./nothing.wat");
+        run.run().assert_refused(125, &[words]);
+    }
+    for flags in [["-m", "0"], ["--cpus", "0"], ["--pids-limit", "-1"]] {
+        let run = workspace.lighter(["run"]).args(flags).arg("./nothing.wat");
+        run.run().assert(0, "");
+    }
+}
+
+#[test]
+fn limits_are_explained() {
+    let workspace = workspace();
+    workspace.write("nothing.wat", NOTHING);
+    let flags = ["-m", "64m", "--pids-limit", "8", "--timeout", "90s"];
+    let explain = workspace.lighter(["explain"]).args(flags);
+    let text = explain.arg("./nothing.wat").run().stdout_text();
+    assert!(
+        text.contains("\nIt may use:\n  64MiB of memory, 8 threads, 90s\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -139,7 +446,7 @@ fn core_dump_replaces_no_device() {
 
 #[test]
 fn data_of_somebody_else_is_not_used() {
-    use lighter_testkit::{ORDINARY_ID, is_root, require};
+    use lighter_testkit::{ORDINARY_ID, is_root};
     if !require(
         "another user",
         is_root(),
