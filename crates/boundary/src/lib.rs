@@ -116,13 +116,35 @@ pub enum Content {
     Mask,
 }
 
-/// Where a workload finds what the specification gave it, as paths in its own root.
+/// Where a workload finds what the specification gave it, as paths that it can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The directory that holds the compiled code.
-    pub code: &'static str,
-    /// The guest's `/`, where the root is a tree.
-    pub guest: &'static str,
+    pub code: String,
+    /// Its files.
+    pub files: Files,
+}
+
+/// Where a workload finds its mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// In a root of its own, below this directory, which is the guest's `/`.
+    Own(&'static str),
+    /// Where the host has them: the host's root is the workload's.
+    Hosts,
+}
+
+impl Layout {
+    /// The path at which the workload finds a mount, without a `/` at its end.
+    #[must_use]
+    pub fn path_of(&self, mount: &Mount) -> String {
+        let path = match (&self.files, &mount.content) {
+            (Files::Hosts, Content::Bind { source, .. }) => source.to_string_lossy().into_owned(),
+            (Files::Hosts, _) => mount.target.clone(),
+            (Files::Own(guest), _) => format!("{guest}{}", mount.target),
+        };
+        path.trim_end_matches('/').to_owned()
+    }
 }
 
 /// Starts workloads inside one kind of boundary.
@@ -141,6 +163,12 @@ pub trait Workload {
 
     /// Whether the kernel counts all the memory of the workload against its limit.
     fn is_memory_held(&self) -> bool;
+
+    /// Whether the threads of its user id are its own only, so that they can be bounded by that.
+    fn are_threads_own(&self) -> bool;
+
+    /// Whether parts of its lock that this system lacks may be missing, at the user's own word.
+    fn may_lack_parts(&self) -> bool;
 
     /// A descriptor that becomes readable when the workload has ended.
     fn exit_event(&self) -> BorrowedFd<'_>;
@@ -175,6 +203,15 @@ pub enum Exit {
     OutOfMemory,
 }
 
+/// What a system may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// A file system cannot show its files under other owners.
+    OwnerMap,
+    /// This user may not make namespaces, or a root of its own in them.
+    Namespaces,
+}
+
 /// Why a workload did not start.
 #[derive(Debug)]
 pub struct StartError {
@@ -182,8 +219,8 @@ pub struct StartError {
     pub(crate) action: String,
     /// What the user can do about it.
     pub(crate) hint: Option<String>,
-    /// Whether a file system cannot show its files under other owners.
-    pub(crate) lacks_owner_map: bool,
+    /// What the system lacks, where there may be a way without it.
+    pub(crate) lack: Option<Lack>,
     pub(crate) source: io::Error,
 }
 
@@ -192,7 +229,7 @@ impl StartError {
         Self {
             action: action.into(),
             hint: None,
-            lacks_owner_map: false,
+            lack: None,
             source,
         }
     }

@@ -37,6 +37,9 @@ pub(crate) struct EngineFlags {
         help_heading = "Global options"
     )]
     pub(crate) config: Option<PathBuf>,
+    /// Run although this system lacks parts of the boundary; see lighter info
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) insecure_no_boundary: bool,
 }
 
 /// What a program is given. Each flag is a grant of the same name.

@@ -86,6 +86,7 @@ pub(crate) fn read(flags: &EngineFlags) -> Result<Configuration, Error> {
         run_root: absolute(run_root)?,
         hidden: hidden.into_iter().flatten().collect(),
         cache: file.cache,
+        is_insecure: flags.insecure_no_boundary,
     };
     Ok(Configuration {
         engine,

@@ -22,7 +22,7 @@ use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    CONTROL_FD, End, FROM_RUNNER_BYTES, FromRunner, HEADER_BYTES, TO_RUNNER_BYTES, ToRunner,
+    CONTROL_FD, End, FROM_RUNNER_BYTES, FromRunner, HEADER_BYTES, Order, TO_RUNNER_BYTES, Task,
     decode, encode, message_length,
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -97,7 +97,7 @@ impl Observer for Counts {
 
 fn keep(case: &str) {
     let signals = SignalEvents::open(&SIGNALS).expect("descriptors are left");
-    let boundary = ProcessBoundary::open().expect("/proc is mounted");
+    let boundary = ProcessBoundary::open(false).expect("/proc is mounted");
     let empty = File::open(".").expect("the working directory is there");
     let request = RunRequest {
         root: Root::Directory(empty.as_fd()),
@@ -157,7 +157,6 @@ fn order(case: &str, terminals: Terminals) -> Bundle {
         entry: Entry::Command,
         cpu: CpuFeatures::detect(),
         limits: Limits::default(),
-        is_memory_held_by_lock: false,
         has_coredump: false,
     }
 }
@@ -170,7 +169,11 @@ fn misbehave() {
     control.read_exact(&mut header).expect("the keeper is ours");
     let mut body = vec![0; message_length(header, TO_RUNNER_BYTES).expect("the keeper is ours")];
     control.read_exact(&mut body).expect("the keeper is ours");
-    let Ok(ToRunner::Run(bundle)) = decode(&body) else {
+    let Ok(Order {
+        task: Task::Run(bundle),
+        ..
+    }) = decode(&body)
+    else {
         panic!("the keeper is ours");
     };
     let name = bundle.arguments.first().expect("it is the case");

@@ -7,7 +7,7 @@ use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Exit, Root};
 use lighter_types::limits::Limits;
-use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, ToRunner};
+use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, Task};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ pub struct RoleRequest<'a> {
     pub artifact: Option<BorrowedFd<'a>>,
     /// An empty directory: all that the role sees of the file system.
     pub empty_directory: BorrowedFd<'a>,
-    /// The order.
-    pub order: ToRunner,
+    /// What it does.
+    pub task: Task,
     /// How long the work may take.
     pub time_limit: Duration,
 }
@@ -63,7 +63,7 @@ pub fn play_role(
         Limits::default(),
         descriptors,
     )?;
-    session.order(&request.order)?;
+    session.order(request.task)?;
     let start = Instant::now();
     let mut relay = Relay::default();
     let mut last = None;

@@ -9,7 +9,7 @@ use lighter_boundary::{Boundary, Ids, Layout, Root};
 use lighter_types::bundle::{Bundle, Terminals};
 use lighter_types::limits::Limits;
 use lighter_types::refusal::Refusal;
-use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, ToRunner};
+use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, Task};
 use rustix::fs::FileType;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeSet;
@@ -59,8 +59,8 @@ pub struct Start {
     pub layout: Layout,
     /// Which of its streams are terminals.
     pub terminals: Terminals,
-    /// Whether the kernel holds all its memory to the limit on it.
-    pub is_memory_held: bool,
+    /// What the guest is held to.
+    pub limits: Limits,
 }
 
 /// Runs a guest to its end. `bundle` makes the runner's order.
@@ -85,15 +85,14 @@ pub fn run(
         request.limits,
         descriptors,
     )?;
-    let order = ToRunner::Run(Box::new(bundle(&Start {
+    let bundle = bundle(&Start {
         layout: session.layout(),
         terminals: wiring.terminals,
-        is_memory_held: session.is_memory_held(),
-    })));
+        limits: session.limits(),
+    });
     // The runner's ends of the pipes are the runner's alone, so that their end is seen.
     drop(wiring);
-    session.order(&order)?;
-    drop(order);
+    session.order(Task::Run(Box::new(bundle)))?;
     Run {
         observer,
         refusals: BTreeSet::new(),

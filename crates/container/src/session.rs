@@ -2,10 +2,11 @@
 
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{Boundary, Exit, Layout, Root, Spec, StartError, Workload};
-use lighter_types::limits::Limits;
+use lighter_boundary::{Boundary, Exit, Files, Layout, Root, Spec, StartError, Workload};
+use lighter_types::limits::{Limits, RUNTIME_THREADS};
 use lighter_types::runner_protocol::{
-    CONTROL_FD, FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, ToRunner, encode, take_message,
+    CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, encode,
+    take_message,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -94,6 +95,7 @@ const MESSAGES_PER_SECOND: u32 = 1024;
 /// A runner that was started, and what of its words was not understood yet.
 pub(crate) struct Session {
     workload: Box<dyn Workload>,
+    limits: Limits,
     control: OwnedFd,
     incoming: Vec<u8>,
     has_hung_up: bool,
@@ -127,8 +129,14 @@ impl Session {
             limits,
         };
         let workload = boundary.start(&spec).map_err(Failed::Start)?;
+        let limits = if workload.is_memory_held() {
+            limits
+        } else {
+            limits.uncounted()
+        };
         Ok(Self {
             workload,
+            limits,
             control,
             incoming: Vec::new(),
             has_hung_up: false,
@@ -142,13 +150,32 @@ impl Session {
         self.workload.layout()
     }
 
-    pub(crate) fn is_memory_held(&self) -> bool {
-        self.workload.is_memory_held()
+    /// What the guest is held to.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// What the runner's own lock has to hold.
+    fn confinement(&self) -> Confinement {
+        let threads = self.limits.most_threads() + RUNTIME_THREADS;
+        Confinement {
+            has_own_root: self.workload.layout().files != Files::Hosts,
+            may_lack_parts: self.workload.may_lack_parts(),
+            data_bytes: self
+                .limits
+                .data_bytes()
+                .filter(|_| !self.workload.is_memory_held()),
+            threads: self.workload.are_threads_own().then_some(threads),
+        }
     }
 
     /// Gives the runner its order. A runner that died already is found out by its exit.
-    pub(crate) fn order(&mut self, order: &ToRunner) -> Result<(), Failed> {
-        let frame = encode(order, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
+    pub(crate) fn order(&mut self, task: Task) -> Result<(), Failed> {
+        let order = Order {
+            confinement: self.confinement(),
+            task,
+        };
+        let frame = encode(&order, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
             match rustix::net::send(&self.control, rest, rustix::net::SendFlags::NOSIGNAL) {

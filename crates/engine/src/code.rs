@@ -11,7 +11,7 @@ use lighter_types::interface::InterfacePattern;
 use lighter_types::program::{FileKind, ProgramKind};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    Bounds, Failure, FromRunner, InspectOrder, MissingImport, ToRunner,
+    Bounds, Failure, FromRunner, InspectOrder, MissingImport, Task,
 };
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -104,7 +104,7 @@ impl Engine {
                 program: slot.sealed.file.as_fd(),
                 artifact: Some(artifact.as_fd()),
                 empty_directory: open_directory(&self.scratch()?)?.as_fd(),
-                order: ToRunner::Compile(order),
+                task: Task::Compile(order),
                 time_limit,
             },
             program,
@@ -127,9 +127,9 @@ impl Engine {
         size_bytes: u64,
         observer: &mut dyn Observer,
     ) -> Result<FromRunner, Error> {
-        let bounds = match &request.order {
-            ToRunner::Compile(order) | ToRunner::Inspect(order) => order.bounds,
-            ToRunner::Run(_) => Bounds::for_program(size_bytes),
+        let bounds = match &request.task {
+            Task::Compile(order) | Task::Inspect(order) => order.bounds,
+            Task::Run(_) => Bounds::for_program(size_bytes),
         };
         let mut progress = Progress {
             observer,

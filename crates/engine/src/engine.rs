@@ -26,6 +26,9 @@ pub struct Settings {
     pub hidden: Vec<PathBuf>,
     /// How much compiled code is kept.
     pub cache: CacheLimits,
+    /// Whether programs run although this system lacks parts of the boundary, at the user's own
+    /// word.
+    pub is_insecure: bool,
 }
 
 /// What a front is told while a verb works.
@@ -63,7 +66,7 @@ impl Engine {
     pub fn open(settings: Settings) -> Result<Self, Error> {
         check_owner(&settings.data_root, "--data-root")?;
         check_owner(&settings.run_root, "--run-root")?;
-        let boundary = ProcessBoundary::open()
+        let boundary = ProcessBoundary::open(settings.is_insecure)
             .map_err(|error| Error::file("open the program file", "/proc/self/exe", error))?;
         Ok(Self {
             settings,

@@ -13,7 +13,7 @@ use lighter_types::grant::Grants;
 use lighter_types::limits::Limits;
 use lighter_types::program::FileKind;
 use lighter_types::runner_protocol::{
-    Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, ToRunner,
+    Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, Task,
 };
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ impl Engine {
             artifact: None,
             empty_directory: empty_directory.as_fd(),
             time_limit: Duration::from_secs(order.bounds.cpu_seconds),
-            order: ToRunner::Inspect(order),
+            task: Task::Inspect(order),
         };
         let FromRunner::Inspected(facts) = self.play(request, &program, sealed.length, observer)?
         else {

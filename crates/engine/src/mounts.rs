@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::engine::Settings;
-use lighter_boundary::{Content, Mount};
+use lighter_boundary::{Content, Files, Layout, Mount};
 use lighter_types::bundle::{FileRight, Preopen};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grants, MountKind, SecretSource, VolumeName};
@@ -210,7 +210,7 @@ fn masks(mount: &Mount, hidden: &[PathBuf]) -> Result<Vec<Mount>, Error> {
 /// The directories that the guest finds open: each mounted directory, and for a mounted file the
 /// directory it lies in. Not the tree's `/`, unless that is mounted: libraries take `/` and `.`
 /// for one place, and a working directory is opened as `.` (wasi-libc, `preopens.c`).
-pub(crate) fn preopens(mounts: &[Mount], guest_root: &str) -> Vec<Preopen> {
+pub(crate) fn preopens(mounts: &[Mount], layout: &Layout) -> Vec<Preopen> {
     let mut preopens: Vec<Preopen> = Vec::new();
     for mount in mounts {
         let target = mount.target.as_str();
@@ -227,7 +227,12 @@ pub(crate) fn preopens(mounts: &[Mount], guest_root: &str) -> Vec<Preopen> {
             },
         };
         if preopens.iter().all(|known| known.guest_path != guest_path) {
-            let runner_path = format!("{guest_root}{}", guest_path.trim_end_matches('/'));
+            let mut runner_path = layout.path_of(mount);
+            if target != guest_path
+                && let Some(parent) = runner_path.rfind('/')
+            {
+                runner_path.truncate(parent);
+            }
             preopens.push(Preopen {
                 guest_path: guest_path.to_owned(),
                 runner_path,
@@ -237,24 +242,25 @@ pub(crate) fn preopens(mounts: &[Mount], guest_root: &str) -> Vec<Preopen> {
     preopens
 }
 
-/// What the runner may open of its own root, for a tree.
-pub(crate) fn file_rights(mounts: &[Mount], guest_root: &str) -> Vec<FileRight> {
-    if mounts.is_empty() {
-        return Vec::new();
+/// What the runner may open: all of its own root, or of the host's the mounts; and what it may
+/// change of that.
+pub(crate) fn file_rights(mounts: &[Mount], layout: &Layout) -> Vec<FileRight> {
+    let mut rights = Vec::new();
+    if let (Files::Own(guest), [_, ..]) = (layout.files, mounts) {
+        rights.push(FileRight {
+            runner_path: guest.to_owned(),
+            is_writable: false,
+        });
     }
-    let mut rights = vec![FileRight {
-        runner_path: guest_root.to_owned(),
-        is_writable: false,
-    }];
     rights.extend(mounts.iter().filter_map(|mount| {
         let is_writable = match &mount.content {
             Content::Bind { is_read_only, .. } => !is_read_only,
             Content::Memory { is_read_only, .. } => !is_read_only,
             Content::Files(_) | Content::Mask => false,
         };
-        let runner_path = format!("{guest_root}{}", mount.target.trim_end_matches('/'));
-        is_writable.then_some(FileRight {
-            runner_path,
+        let is_told = is_writable || layout.files == Files::Hosts;
+        is_told.then(|| FileRight {
+            runner_path: layout.path_of(mount),
             is_writable,
         })
     }));

@@ -199,9 +199,6 @@ struct Run<'a> {
     coredump: Option<&'a File>,
 }
 
-/// The most threads of a program whose memory the lock bounds, where `--pids-limit` is not given.
-const BOUND_THREADS: u32 = 64;
-
 impl Run<'_> {
     fn bundle(&self, program: &Program, code: &Code, start: &Start) -> Bundle {
         let options = self.options;
@@ -227,8 +224,8 @@ impl Run<'_> {
             artifact: format!("{}/{CODE_FILE}", layout.code),
             arguments,
             environment: self.environment(),
-            preopens: mounts::preopens(self.mounts, layout.guest),
-            file_rights: mounts::file_rights(self.mounts, layout.guest),
+            preopens: mounts::preopens(self.mounts, layout),
+            file_rights: mounts::file_rights(self.mounts, layout),
             initial_directory: options.working_directory.clone(),
             terminals: start.terminals,
             config: self.config(),
@@ -236,20 +233,9 @@ impl Run<'_> {
             denials: options.grants.denials().cloned().collect(),
             entry,
             cpu: code.cpu,
-            limits: self.guest_limits(start),
-            is_memory_held_by_lock: !start.is_memory_held,
+            limits: start.limits,
             has_coredump: self.coredump.is_some(),
         }
-    }
-
-    /// The limits that the runner holds its guest to.
-    fn guest_limits(&self, start: &Start) -> Limits {
-        let mut limits = self.options.limits;
-        // Where the lock bounds the memory, the stacks of all threads count before they are used.
-        if limits.memory_bytes.is_some() && !start.is_memory_held {
-            limits.threads.get_or_insert(BOUND_THREADS);
-        }
-        limits
     }
 
     /// The environment given, and what Docker's flags imply.

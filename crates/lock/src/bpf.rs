@@ -152,22 +152,38 @@ fn argument_offset(argument: u8) -> u32 {
     OFFSET_ARGUMENTS + 8 * u32::from(argument)
 }
 
-/// Makes the filter that refuses `mmap`, `mprotect` and `pkey_mprotect` with PROT_EXEC and lets
-/// all else through: put on after the code is mapped, where the kernel has no `PR_SET_MDWE`.
-pub(crate) fn no_new_code() -> Vec<sock_filter> {
+/// Makes the filter that is put on after the code is mapped. It refuses memory that would become
+/// executable (`mmap`, `mprotect` and `pkey_mprotect` with PROT_EXEC), or files by their names
+/// (`open` and `openat`), or both, and itself a third filter; all else it lets through.
+pub(crate) fn seal(refuses_code: bool, refuses_paths: bool) -> Vec<sock_filter> {
     let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    vec![
-        instruction(LOAD, OFFSET_NUMBER),
-        jump(JUMP_EQUAL, number(libc::SYS_mmap), 3, 0),
-        jump(JUMP_EQUAL, number(libc::SYS_mprotect), 2, 0),
-        jump(JUMP_EQUAL, number(libc::SYS_pkey_mprotect), 1, 0),
-        instruction(RETURN, ALLOW),
-        instruction(LOAD, argument_offset(2)),
-        instruction(AND, 4), // PROT_EXEC
-        jump(JUMP_EQUAL, 0, 0, 1),
-        instruction(RETURN, ALLOW),
-        instruction(RETURN, REFUSE),
-    ]
+    let mut code = vec![instruction(LOAD, OFFSET_NUMBER)];
+    let mut refuse = |call: libc::c_long| {
+        code.push(jump(JUMP_EQUAL, number(call), 0, 1));
+        code.push(instruction(RETURN, REFUSE));
+    };
+    refuse(libc::SYS_seccomp);
+    if refuses_paths {
+        #[cfg(target_arch = "x86_64")]
+        refuse(libc::SYS_open);
+        refuse(libc::SYS_openat);
+    }
+    if refuses_code {
+        code.extend([
+            jump(JUMP_EQUAL, number(libc::SYS_mmap), 3, 0),
+            jump(JUMP_EQUAL, number(libc::SYS_mprotect), 2, 0),
+            jump(JUMP_EQUAL, number(libc::SYS_pkey_mprotect), 1, 0),
+            instruction(RETURN, ALLOW),
+            instruction(LOAD, argument_offset(2)),
+            instruction(AND, 4), // PROT_EXEC
+            jump(JUMP_EQUAL, 0, 0, 1),
+            instruction(RETURN, ALLOW),
+            instruction(RETURN, REFUSE),
+        ]);
+    } else {
+        code.push(instruction(RETURN, ALLOW));
+    }
+    code
 }
 
 #[cfg(test)]
@@ -258,7 +274,7 @@ mod tests {
 
     #[test]
     fn sealed_process_gains_no_executable_memory() {
-        let program = no_new_code();
+        let program = seal(true, false);
         let of = |number: libc::c_long, prot| {
             verdict(&program, ARCHITECTURE, number as u32, [0, 0, prot, 0, 0, 0])
         };
@@ -266,5 +282,21 @@ mod tests {
         assert_eq!(of(libc::SYS_mprotect, 5), REFUSE);
         assert_eq!(of(libc::SYS_mprotect, 3), ALLOW);
         assert_eq!(of(libc::SYS_read, 4), ALLOW);
+        assert_eq!(of(libc::SYS_openat, 0), ALLOW);
+        assert_eq!(of(libc::SYS_seccomp, 0), REFUSE);
+    }
+
+    #[test]
+    fn process_without_a_root_of_its_own_is_sealed_from_names() {
+        for refuses_code in [true, false] {
+            let program = seal(refuses_code, true);
+            let of = |number: libc::c_long| {
+                verdict(&program, ARCHITECTURE, number as u32, [0, 0, 4, 0, 0, 0])
+            };
+            assert_eq!(of(libc::SYS_open), REFUSE);
+            assert_eq!(of(libc::SYS_openat), REFUSE);
+            assert_eq!(of(libc::SYS_read), ALLOW);
+            assert_eq!(of(libc::SYS_mmap) == REFUSE, refuses_code);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   lock(role, grants)
 //!     limits      no core file, no message queues, a bounded number of descriptors
+//!     privileges  none that a program file would give
 //!     dumpable    no: what any /proc shows of the process belongs to root
 //!     landlock    every file right is handled; only the granted trees are allowed,
 //!                 no TCP, no signals or abstract sockets out of the domain
@@ -36,6 +37,10 @@ pub struct Grants<'a> {
     pub files: &'a [FileRight],
     /// What the role may use up.
     pub bounds: Bounds,
+    /// Whether its root is its own, with nothing in it but what it was given.
+    pub has_own_root: bool,
+    /// Whether parts that this system lacks may be missing, at the user's own word.
+    pub may_lack_parts: bool,
 }
 
 /// What the kernel holds a locked process to; without a value, nothing but the machine's own
@@ -51,13 +56,17 @@ pub struct Bounds {
     pub cpu_seconds: Option<u64>,
     /// The length of a file that it writes, in bytes.
     pub file_bytes: Option<u64>,
-    /// Threads.
-    pub threads: u32,
+    /// Threads of its user id.
+    pub threads: Option<u32>,
 }
 
 /// A locked process.
 #[derive(Debug)]
-pub struct Lock(());
+pub struct Lock {
+    /// Whether it can be kept from naming files that are not its own only by naming none.
+    forbids_paths: bool,
+    may_lack_parts: bool,
+}
 
 /// A part of the lock that could not be put on.
 #[derive(Debug)]
@@ -73,6 +82,15 @@ impl LockError {
             part,
             source: source.into(),
         }
+    }
+
+    /// Whether the system does not have it, rather than failed at it.
+    fn is_missing(&self) -> bool {
+        self.source.kind() == io::ErrorKind::Unsupported
+            || matches!(
+                self.source.raw_os_error(),
+                Some(libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP)
+            )
     }
 
     fn missing(part: &'static str, what: &'static str) -> Self {
@@ -102,9 +120,23 @@ impl std::error::Error for LockError {
 pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     limits::limit(grants.bounds)?;
     seccomp::hide_from_proc()?;
-    landlock::restrict(grants)?;
-    seccomp::restrict(role, !grants.files.is_empty())?;
-    let lock = Lock(());
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|error| LockError::new("the end of new privileges", error))?;
+    let lock = Lock {
+        forbids_paths: !grants.has_own_root && grants.files.is_empty(),
+        may_lack_parts: grants.may_lack_parts,
+    };
+    let is_restricted = lock.put_on(landlock::restrict(grants))?;
+    let has_read_only = grants.files.iter().any(|right| !right.is_writable);
+    if !is_restricted && !grants.has_own_root && has_read_only {
+        return Err(LockError::missing(
+            "read-only directories",
+            "without mount namespaces and without Landlock nothing holds them",
+        ));
+    }
+    let needs_seal_filter = lock.forbids_paths || !seccomp::has_seal();
+    let restricted = seccomp::restrict(role, !grants.files.is_empty(), needs_seal_filter);
+    lock.put_on(restricted)?;
     // What parses or compiles a hostile program loads no code, so there is nothing to wait for.
     if role != Role::Run {
         lock.seal_code()?;
@@ -113,11 +145,21 @@ pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
 }
 
 impl Lock {
-    /// Forbids this process all memory that would become executable.
+    /// Forbids this process all memory that would become executable, and all files by name where
+    /// its root is not its own and it was given none.
     ///
     /// # Errors
     /// As [`lock`].
     pub fn seal_code(&self) -> Result<(), LockError> {
-        seccomp::seal_code()
+        self.put_on(seccomp::seal_code(self.forbids_paths))
+            .map(drop)
+    }
+
+    /// Whether a part was put on: one that this system lacks may be missing where the user said so.
+    fn put_on(&self, part: Result<(), LockError>) -> Result<bool, LockError> {
+        match part {
+            Err(error) if self.may_lack_parts && error.is_missing() => Ok(false),
+            part => part.map(|()| true),
+        }
     }
 }

@@ -32,11 +32,13 @@ pub(crate) fn limit(bounds: Bounds) -> Result<(), LockError> {
             set(resource, fixed(bound))?;
         }
     }
-    // The id is the runner's own, or counted in a user namespace of its own (Linux 5.14).
-    for (resource, most) in [
-        (Resource::Nproc, u64::from(bounds.threads)),
-        (Resource::Nofile, DESCRIPTORS),
-    ] {
+    let threads = bounds.threads.map(u64::from);
+    let most = [
+        (Resource::Nproc, threads),
+        (Resource::Nofile, Some(DESCRIPTORS)),
+    ];
+    for (resource, most) in most {
+        let Some(most) = most else { continue };
         let hard = getrlimit(resource).maximum.unwrap_or(most);
         set(resource, fixed(hard.min(most)))?;
     }

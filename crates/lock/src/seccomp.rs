@@ -13,9 +13,12 @@ const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
 /// `PR_GET_MDWE`, of the same release.
 const PR_GET_MDWE: libc::c_int = 66;
 
-/// Puts the filter of a role on.
-pub(crate) fn restrict(role: Role, has_files: bool) -> Result<(), LockError> {
-    let has_seal = has_seal();
+/// Puts the filter of a role on. `needs_seal_filter` is whether [`seal_code`] will put on another.
+pub(crate) fn restrict(
+    role: Role,
+    has_files: bool,
+    needs_seal_filter: bool,
+) -> Result<(), LockError> {
     let process = rustix::process::getpid().as_raw_nonzero().get();
     // In a process namespace of its own a role reaches only itself; elsewhere it may signal the
     // one thread whose number it shares.
@@ -23,8 +26,8 @@ pub(crate) fn restrict(role: Role, has_files: bool) -> Result<(), LockError> {
     let mut rules: Vec<bpf::Rule> = calls(role)
         .filter(|call| match call.group {
             Group::Files => has_files,
-            Group::NoSeal => !has_seal,
-            Group::Base | Group::Read => true,
+            Group::SealFilter => needs_seal_filter,
+            Group::Base | Group::Code | Group::Read => true,
         })
         .map(|call| {
             let when = match call.when {
@@ -67,7 +70,7 @@ pub(crate) fn hide_from_proc() -> Result<(), LockError> {
 }
 
 /// Whether the kernel can refuse all gain of executable memory by itself.
-fn has_seal() -> bool {
+pub(crate) fn has_seal() -> bool {
     // SAFETY: this prctl takes numbers only and changes nothing.
     #[expect(unsafe_code, reason = "rustix has no call for it")]
     let flags = unsafe { libc::prctl(PR_GET_MDWE, 0, 0, 0, 0) };
@@ -75,15 +78,15 @@ fn has_seal() -> bool {
 }
 
 /// Asks the kernel to refuse all gain of executable memory; a kernel before 6.3 gets a second
-/// filter in its place.
-pub(crate) fn seal_code() -> Result<(), LockError> {
+/// filter in its place. That filter may also forbid to open files by their names.
+pub(crate) fn seal_code(forbids_paths: bool) -> Result<(), LockError> {
     // SAFETY: this prctl takes numbers only and changes nothing but a flag of this process.
     #[expect(unsafe_code, reason = "rustix has no call for it")]
     let result = unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) };
-    if result == 0 {
-        return Ok(());
+    match (result == 0, forbids_paths) {
+        (true, false) => Ok(()),
+        (is_sealed, _) => install(&mut bpf::seal(!is_sealed, forbids_paths)),
     }
-    install(&mut bpf::no_new_code())
 }
 
 fn install(program: &mut [sock_filter]) -> Result<(), LockError> {

@@ -2,8 +2,8 @@
 
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES,
-    TO_RUNNER_BYTES, ToRunner, decode, encode, message_length,
+    CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES, Order,
+    TO_RUNNER_BYTES, decode, encode, message_length,
 };
 use rustix::fd::{FromRawFd, OwnedFd};
 use std::collections::BTreeSet;
@@ -43,7 +43,7 @@ impl Control {
     }
 
     /// Waits for the one order.
-    pub(crate) fn order(&self) -> io::Result<ToRunner> {
+    pub(crate) fn order(&self) -> io::Result<Order> {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let mut header = [0; HEADER_BYTES];
         socket.read_exact(&mut header)?;

@@ -3,9 +3,10 @@
 use crate::control::Control;
 use lighter_lock::{Bounds, Grants, Lock, LockError, Role, lock};
 use lighter_types::bundle::Bundle;
-use lighter_types::limits::{MOST_THREADS, RUNTIME_THREADS};
+use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{
-    ARTIFACT_BYTES, ARTIFACT_FD, End, Failure, FromRunner, InspectOrder, PROGRAM_FD, ToRunner,
+    ARTIFACT_BYTES, ARTIFACT_FD, Confinement, End, Failure, FromRunner, InspectOrder, Order,
+    PROGRAM_FD, ProgramFacts, Task,
 };
 use rustix::fd::{FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
@@ -13,29 +14,34 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// Memory that a process may take besides its guest's memories and tables, in bytes.
-const RUNTIME_BYTES: u64 = 64 << 20;
-
-/// What is set aside for a thread, in bytes: its stack of 1.25 MiB, and what the host has of it.
-const THREAD_BYTES: u64 = 3 << 19;
-
 /// Plays the role and gives the last message.
-pub(crate) fn play(order: ToRunner, control: &Arc<Control>) -> FromRunner {
-    let played = match order {
-        ToRunner::Run(bundle) => run(*bundle, control).map(FromRunner::Ended),
-        ToRunner::Compile(order) => compile(&order).map(|kind| FromRunner::Compiled { kind }),
-        ToRunner::Inspect(order) => {
-            inspect(&order).map(|facts| FromRunner::Inspected(Box::new(facts)))
+pub(crate) fn play(order: Order, control: &Arc<Control>) -> FromRunner {
+    let Order { confinement, task } = order;
+    let played = match task {
+        Task::Run(bundle) => run(*bundle, confinement, control).map(FromRunner::Ended),
+        Task::Compile(order) => {
+            compile(&order, confinement).map(|kind| FromRunner::Compiled { kind })
+        }
+        Task::Inspect(order) => {
+            inspect(&order, confinement).map(|facts| FromRunner::Inspected(Box::new(facts)))
         }
     };
     played.unwrap_or_else(|failure| FromRunner::Ended(End::Failed(failure)))
 }
 
-fn run(bundle: Bundle, control: &Arc<Control>) -> Result<End, Failure> {
+fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Result<End, Failure> {
     let grants = Grants {
         artifact: Some(&bundle.artifact),
         files: &bundle.file_rights,
-        bounds: guest_bounds(&bundle),
+        bounds: Bounds {
+            data_bytes: confinement.data_bytes,
+            address_bytes: None,
+            cpu_seconds: None,
+            file_bytes: None,
+            threads: confinement.threads,
+        },
+        has_own_root: confinement.has_own_root,
+        may_lack_parts: confinement.may_lack_parts,
     };
     let lock = locked(Role::Run, &grants)?;
     let loaded = lighter_wasm::load(&bundle)?;
@@ -44,25 +50,9 @@ fn run(bundle: Bundle, control: &Arc<Control>) -> Result<End, Failure> {
     Ok(loaded.run(bundle, Arc::clone(control) as Arc<dyn lighter_wasm::Host>))
 }
 
-/// What the guest's process may use up, as far as the lock holds it.
-fn guest_bounds(bundle: &Bundle) -> Bounds {
-    let limits = &bundle.limits;
-    let besides = RUNTIME_BYTES + u64::from(limits.most_threads()) * THREAD_BYTES;
-    Bounds {
-        data_bytes: limits
-            .memory_bytes
-            .filter(|_| bundle.is_memory_held_by_lock)
-            .map(|bytes| bytes.saturating_add(besides)),
-        address_bytes: None,
-        cpu_seconds: None,
-        file_bytes: None,
-        threads: limits.most_threads() + RUNTIME_THREADS,
-    }
-}
-
-fn compile(order: &InspectOrder) -> Result<lighter_types::program::ProgramKind, Failure> {
+fn compile(order: &InspectOrder, confinement: Confinement) -> Result<ProgramKind, Failure> {
     let mut artifact = take(ARTIFACT_FD);
-    let program = read_program(order, Role::Compile)?;
+    let program = read_program(order, Role::Compile, confinement)?;
     let (kind, code) = lighter_wasm::compile(&program, order)?;
     artifact
         .write_all(&code)
@@ -75,13 +65,17 @@ fn compile(order: &InspectOrder) -> Result<lighter_types::program::ProgramKind, 
     Ok(kind)
 }
 
-fn inspect(order: &InspectOrder) -> Result<lighter_types::runner_protocol::ProgramFacts, Failure> {
-    let program = read_program(order, Role::Inspect)?;
+fn inspect(order: &InspectOrder, confinement: Confinement) -> Result<ProgramFacts, Failure> {
+    let program = read_program(order, Role::Inspect, confinement)?;
     lighter_wasm::inspect(&program, order)
 }
 
 /// Locks the role, then reads the program.
-fn read_program(order: &InspectOrder, role: Role) -> Result<Vec<u8>, Failure> {
+fn read_program(
+    order: &InspectOrder,
+    role: Role,
+    confinement: Confinement,
+) -> Result<Vec<u8>, Failure> {
     let mut file = take(PROGRAM_FD);
     locked(
         role,
@@ -93,8 +87,10 @@ fn read_program(order: &InspectOrder, role: Role) -> Result<Vec<u8>, Failure> {
                 address_bytes: Some(order.bounds.memory_bytes),
                 cpu_seconds: Some(order.bounds.cpu_seconds),
                 file_bytes: Some(ARTIFACT_BYTES),
-                threads: MOST_THREADS,
+                threads: confinement.threads,
             },
+            has_own_root: confinement.has_own_root,
+            may_lack_parts: confinement.may_lack_parts,
         },
     )?;
     let internal = |error: std::io::Error| Failure::Internal {

@@ -40,8 +40,6 @@ pub struct Bundle {
     pub cpu: CpuFeatures,
     /// What it may use up.
     pub limits: Limits,
-    /// Whether nothing but the runner's own lock holds its process to its memory.
-    pub is_memory_held_by_lock: bool,
     /// Whether a core dump is written to [`crate::runner_protocol::COREDUMP_FD`] after a trap.
     pub has_coredump: bool,
 }

@@ -26,6 +26,16 @@ pub const MOST_THREADS: u32 = 4096;
 /// and one for each standard stream.
 pub const RUNTIME_THREADS: u32 = 4;
 
+/// The most threads of a program whose memory no control group counts, where `--pids-limit` does
+/// not say otherwise: their stacks then count before they are used.
+const UNCOUNTED_THREADS: u32 = 64;
+
+/// Memory that a process may take besides its guest's memories and tables, in bytes.
+const RUNTIME_BYTES: u64 = 64 << 20;
+
+/// What is set aside for a thread, in bytes: its stack of 1.25 MiB, and what the host has of it.
+const THREAD_BYTES: u64 = 3 << 19;
+
 /// One processor, in billionths.
 pub const NANO_CPU: u64 = 1_000_000_000;
 
@@ -109,6 +119,23 @@ impl Limits {
                 &format!("a number of threads from 1 to {MOST_THREADS}, or -1 for no limit"),
             )),
         }
+    }
+
+    /// The limits where no control group counts the memory.
+    #[must_use]
+    pub fn uncounted(mut self) -> Self {
+        if self.memory_bytes.is_some() {
+            self.threads.get_or_insert(UNCOUNTED_THREADS);
+        }
+        self
+    }
+
+    /// What a process may have of data, in bytes, so that its guest can have its memory.
+    #[must_use]
+    pub fn data_bytes(&self) -> Option<u64> {
+        let threads = u64::from(self.most_threads()) * THREAD_BYTES;
+        let besides = RUNTIME_BYTES + threads;
+        self.memory_bytes.map(|bytes| bytes.saturating_add(besides))
     }
 
     /// How many threads there may be at one time.

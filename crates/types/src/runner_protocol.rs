@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The two sides are the same program file, so there is no version. The keeper sends one
-//! [`ToRunner`] and then listens. Nothing that arrives from a runner is trusted: a frame that is
+//! [`Order`] and then listens. Nothing that arrives from a runner is trusted: a frame that is
 //! too long, does not decode or comes at the wrong time ends the runner.
 //!
 //! ```text
@@ -48,7 +48,29 @@ pub const HEADER_BYTES: usize = 4;
 
 /// The order that a runner gets, once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToRunner {
+pub struct Order {
+    /// How it locks itself.
+    pub confinement: Confinement,
+    /// What it does then.
+    pub task: Task,
+}
+
+/// What a runner's own lock has to hold, in the surroundings that it was started in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// Whether its root is its own, with nothing in it but what it was given.
+    pub has_own_root: bool,
+    /// Whether parts of the lock that this system lacks may be missing, at the user's own word.
+    pub may_lack_parts: bool,
+    /// The bound on the memory that it may write to, in bytes, where no control group holds it.
+    pub data_bytes: Option<u64>,
+    /// The bound on the threads of its user id, where that is counted for it alone.
+    pub threads: Option<u32>,
+}
+
+/// What a runner does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
     /// Run a compiled program.
     Run(Box<Bundle>),
     /// Compile the program on [`PROGRAM_FD`] into [`ARTIFACT_FD`].
@@ -407,7 +429,7 @@ mod tests {
             let mut buffer = bytes;
             while let Ok(Some(_)) = take_message::<FromRunner>(&mut buffer, FROM_RUNNER_BYTES) {}
             let mut order = buffer.clone();
-            let _ = take_message::<ToRunner>(&mut order, TO_RUNNER_BYTES);
+            let _ = take_message::<Order>(&mut order, TO_RUNNER_BYTES);
         }
 
         #[test]

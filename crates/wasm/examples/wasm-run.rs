@@ -116,7 +116,6 @@ fn main() {
         entry,
         cpu,
         limits: lighter_types::limits::Limits::default(),
-        is_memory_held_by_lock: false,
         has_coredump,
     };
     let end = match lighter_wasm::load(&bundle) {

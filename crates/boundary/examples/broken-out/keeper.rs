@@ -229,7 +229,7 @@ fn start_free(handed: &Handed) -> Process {
 }
 
 fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
-    let boundary = ProcessBoundary::open().expect("/proc is mounted");
+    let boundary = ProcessBoundary::open(false).expect("/proc is mounted");
     let scratch = root.join("scratch");
     let empty = File::open(&scratch).expect("it was just made");
     let mounts = vec![

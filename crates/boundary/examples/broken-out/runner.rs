@@ -16,7 +16,7 @@ const BOUNDS: Bounds = Bounds {
     address_bytes: None,
     cpu_seconds: Some(60),
     file_bytes: None,
-    threads: 8,
+    threads: Some(8),
 };
 
 /// Plays the case that the keeper orders.
@@ -61,6 +61,8 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                 artifact: Some(&format!("{}/artifact", stage.code)),
                 files: &[right(&stage.read_only, false), right(&stage.writable, true)],
                 bounds: BOUNDS,
+                has_own_root: true,
+                may_lack_parts: false,
             };
             lock(Role::Run, &grants)?.seal_code()
         }
@@ -73,6 +75,8 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                     address_bytes: Some(64 << 20),
                     ..BOUNDS
                 },
+                has_own_root: true,
+                may_lack_parts: false,
             };
             lock(Role::Compile, &grants).map(drop)
         }

@@ -9,6 +9,11 @@
 //!   root, mounts     a tmpfs, pivot_root            the same
 //!   owner of files   idmapped mounts                the caller, of itself
 //! ```
+//!
+//! Where there are no namespaces, root still has a root and an id of its own for programs without
+//! mounts, and an ordinary user a lock that lets them name no file at all. With mounts there is
+//! then no boundary that deserves the name, and only the user's own word starts a runner on the
+//! host's files, kept to the mounts by Landlock.
 
 mod cgroup;
 pub mod features;
@@ -17,27 +22,20 @@ mod plan;
 
 use crate::sys::clone::{Step, StepError, spawn};
 use crate::sys::mount::{Mounting, Source};
-use crate::{Boundary, Exit, Ids, Layout, Mount, Root, Spec, StartError, Workload};
+use crate::{
+    Boundary, Content, Exit, Files, Ids, Lack, Layout, Mount, Root, Spec, StartError, Workload,
+};
 use cgroup::{Controller, Groups};
 use lighter_types::escape::escape;
 use lighter_types::limits::Limits;
 use owner_map::OwnerMap;
-use plan::Plan;
+use plan::{Place, Plan};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-
-/// Where a workload finds its files, by the kind of its root.
-const DIRECTORY_LAYOUT: Layout = Layout {
-    code: "",
-    guest: "",
-};
-const TREE_LAYOUT: Layout = Layout {
-    code: "/code",
-    guest: "/guest",
-};
+use std::path::Path;
 
 /// The first of the user ids that runners get, above all that systems hand out
 /// (systemd's "Users, Groups, UIDs and GIDs": up to 1879048191 for containers).
@@ -56,14 +54,16 @@ fn runner_id_bits(namespace_inode: u64) -> u32 {
 pub struct ProcessBoundary {
     program: OwnedFd,
     caller: Ids,
+    may_lack_parts: bool,
 }
 
 impl ProcessBoundary {
-    /// Opens the program file that the roles are run from: this process's own.
+    /// Opens the program file that the roles are run from: this process's own. `may_lack_parts` is
+    /// the user's word that parts which this system lacks may be missing.
     ///
     /// # Errors
     /// `/proc` is not mounted, or the program file may not be opened.
-    pub fn open() -> io::Result<Self> {
+    pub fn open(may_lack_parts: bool) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let program = rustix::fs::open("/proc/self/exe", flags, Mode::empty())?;
         // Out of the way of the numbers that a runner finds its descriptors at.
@@ -72,7 +72,11 @@ impl ProcessBoundary {
             user: rustix::process::geteuid().as_raw(),
             group: rustix::process::getegid().as_raw(),
         };
-        Ok(Self { program, caller })
+        Ok(Self {
+            program,
+            caller,
+            may_lack_parts,
+        })
     }
 
     /// Finds out whether a workload can be held to these limits here.
@@ -117,58 +121,175 @@ impl ProcessBoundary {
         }
     }
 
-    /// Starts the role's process with these ids.
-    fn spawn(&self, spec: &Spec<'_>, ids: Ids, groups: &Groups) -> Result<Pid, StartError> {
+    /// Where a runner may be put, the best place first.
+    fn places(&self, spec: &Spec<'_>) -> Vec<Place> {
+        let has_mounts = matches!(spec.root, Root::Tree { .. });
+        let mut places = vec![Place::Namespaces];
+        if self.caller.user == 0 && !has_mounts {
+            places.push(Place::OwnRoot);
+        }
+        if self.may_lack_parts || (self.caller.user != 0 && !has_mounts) {
+            places.push(Place::HostRoot);
+        }
+        places
+    }
+
+    /// Starts the role's process in the best place that this system has for it.
+    fn spawn(&self, spec: &Spec<'_>, groups: &Groups) -> Result<Spawned, StartError> {
+        let mut refusal = None;
+        for place in self.places(spec) {
+            match self.spawn_at(place, spec, groups) {
+                Err(error) if error.lack == Some(Lack::Namespaces) => {
+                    refusal.get_or_insert(error);
+                }
+                spawned => return spawned,
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            StartError::new("start a runner", io::Error::from_raw_os_error(libc::EPERM))
+        }))
+    }
+
+    fn spawn_at(
+        &self,
+        place: Place,
+        spec: &Spec<'_>,
+        groups: &Groups,
+    ) -> Result<Spawned, StartError> {
         let is_root = self.caller.user == 0;
-        let owner_map = match &spec.root {
-            Root::Tree { mounts, .. } if is_root => self.owner_map(spec.owner, ids, mounts)?,
-            _ => None,
+        let own = match place {
+            Place::HostRoot => spec.owner,
+            Place::Namespaces | Place::OwnRoot => Some(self.ids()),
         };
-        let mut plan = Plan::new(is_root, ids);
+        let own = own.filter(|_| is_root);
+        match self.spawn_as(own, place, spec, groups) {
+            // The owner that the user named does not need a map to be given what is its own.
+            Err(error) if error.lack == Some(Lack::OwnerMap) => match spec.owner {
+                Some(owner) if owner.user != 0 => self.spawn_as(Some(owner), place, spec, groups),
+                _ => Err(error),
+            },
+            spawned => spawned,
+        }
+    }
+
+    /// Starts the role's process with these ids, or the caller's.
+    fn spawn_as(
+        &self,
+        becomes: Option<Ids>,
+        place: Place,
+        spec: &Spec<'_>,
+        groups: &Groups,
+    ) -> Result<Spawned, StartError> {
+        let is_root = self.caller.user == 0;
+        let mut plan = Plan::new(place, becomes, self.caller);
         plan.join(groups);
-        match &spec.root {
-            Root::Directory(directory) => plan.enter_directory(*directory),
+        let owner_map;
+        let layout = match &spec.root {
+            Root::Directory(directory) => {
+                plan.enter_directory(*directory);
+                directory_layout(place)
+            }
+            Root::Tree { code, mounts, .. } if place == Place::HostRoot => {
+                hosts_layout(code, mounts)?
+            }
             Root::Tree {
                 code,
                 mounts,
                 scratch,
             } => {
+                owner_map = match becomes {
+                    Some(ids) => self.owner_map(spec.owner, ids, mounts)?,
+                    None => None,
+                };
                 plan.build_tree(code, mounts, scratch, owner_map.as_ref())?;
+                Layout {
+                    code: "/code".to_owned(),
+                    files: Files::Own("/guest"),
+                }
             }
-        }
+        };
         plan.finish(&spec.descriptors);
         let arguments: [&CStr; 2] = [c"lighter", c"runner"];
         let child = spawn(plan.flags, &plan.steps, self.program.as_fd(), &arguments)
             .map_err(|error| start_error(&plan.steps, error, is_root))?;
-        Pid::from_raw(child.pid).ok_or_else(|| {
+        let pid = Pid::from_raw(child.pid).ok_or_else(|| {
             let source = io::Error::other("the kernel gave no process number");
             StartError::new("start a runner", source)
+        })?;
+        // In a user namespace threads are counted for it alone (Linux 5.14).
+        let are_threads_own = match becomes {
+            Some(ids) => ids == self.ids(),
+            None => place == Place::Namespaces,
+        };
+        Ok(Spawned {
+            pid,
+            layout,
+            are_threads_own,
         })
     }
+}
+
+/// A runner's process.
+struct Spawned {
+    pid: Pid,
+    layout: Layout,
+    are_threads_own: bool,
+}
+
+/// Where a runner finds the one directory that it has: it is its root, or its working directory.
+fn directory_layout(place: Place) -> Layout {
+    let (code, files) = match place {
+        Place::HostRoot => (".", Files::Hosts),
+        Place::Namespaces | Place::OwnRoot => ("", Files::Own("")),
+    };
+    Layout {
+        code: code.to_owned(),
+        files,
+    }
+}
+
+/// Where a runner finds its mounts if none can be made.
+///
+/// # Errors
+/// One of them is not a directory of the host, or there is something in it that has to be hidden.
+fn hosts_layout(code: &Path, mounts: &[Mount]) -> Result<Layout, StartError> {
+    let impossible = mounts.iter().find(|mount| {
+        !matches!(
+            mount.content,
+            Content::Bind {
+                is_directory: true,
+                ..
+            }
+        )
+    });
+    if let Some(mount) = impossible {
+        let source = io::Error::new(
+            io::ErrorKind::Unsupported,
+            "only directories of the host can be given without mounts",
+        );
+        let mut error = StartError::new(format!("give {}", escape(&mount.target)), source);
+        error.hint = Some("leave it out, or give a directory of the host in its place".to_owned());
+        return Err(error);
+    }
+    Ok(Layout {
+        code: code.to_string_lossy().into_owned(),
+        files: Files::Hosts,
+    })
 }
 
 impl Boundary for ProcessBoundary {
     fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
         check_owner(spec, self.caller)?;
         let groups = groups(&spec.limits)?;
-        let pid = match self.spawn(spec, self.ids(), &groups) {
-            // The owner that the user named does not need a map to be given what is its own.
-            Err(error) if error.lacks_owner_map => match spec.owner {
-                Some(owner) if owner.user != 0 => self.spawn(spec, owner, &groups)?,
-                _ => return Err(error),
-            },
-            spawned => spawned?,
-        };
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        let spawned = self.spawn(spec, &groups)?;
+        let pidfd = rustix::process::pidfd_open(spawned.pid, PidfdFlags::empty())
             .map_err(|error| StartError::new("watch a runner", error.into()))?;
-        let layout = match spec.root {
-            Root::Directory(_) => DIRECTORY_LAYOUT,
-            Root::Tree { .. } => TREE_LAYOUT,
-        };
         Ok(Box::new(ProcessWorkload {
             pidfd,
-            layout,
+            layout: spawned.layout,
             groups,
+            are_threads_own: spawned.are_threads_own,
+            may_lack_parts: self.may_lack_parts,
             is_reaped: false,
         }))
     }
@@ -210,27 +331,22 @@ fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
 fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
     let shown = |path: &CString| escape(&path.to_string_lossy());
     let mut hint = None;
-    let mut lacks_owner_map = false;
-    let action = match steps.get(error.step) {
-        // Nothing was done yet: the kernel refused the process or its namespaces.
-        _ if error.step == 0 && is_root && is_namespace_refusal(&error.source) => {
-            hint = Some(
-                "root here lacks CAP_SYS_ADMIN, as in a container without privileges: give it that, \
-                 or run lighter as an ordinary user where those may make user namespaces"
-                    .to_owned(),
-            );
-            "make a process namespace".to_owned()
+    let mut lack = None;
+    let step = error.step.map(|index| steps.get(index));
+    let action = match step {
+        // Without a step the kernel refused the process or its namespaces.
+        None => {
+            if is_namespace_refusal(&error.source) {
+                lack = Some(Lack::Namespaces);
+            }
+            if is_root {
+                "make a process namespace".to_owned()
+            } else {
+                "make a user namespace".to_owned()
+            }
         }
-        _ if error.step == 0 && is_namespace_refusal(&error.source) => {
-            hint = Some(
-                "this system does not let ordinary users make user namespaces: look at sysctl \
-                 user.max_user_namespaces and kernel.unprivileged_userns_clone, or run as root"
-                    .to_owned(),
-            );
-            "make a user namespace".to_owned()
-        }
-        Some(Step::Mount(mounting)) => {
-            lacks_owner_map = lacks_map(mounting, &error.source);
+        Some(Some(Step::Mount(mounting))) => {
+            lack = lacks_map(mounting, &error.source).then_some(Lack::OwnerMap);
             hint = mount_hint(mounting, &error.source);
             let names: Vec<_> = mounting.names.iter().map(shown).collect();
             let what = match &mounting.what {
@@ -239,14 +355,16 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
             };
             format!("mount {what} on /{}", names.join("/"))
         }
-        Some(Step::MakeDirectory(path, _)) => format!("make the directory {}", shown(path)),
-        Some(Step::MountAt(tree, _)) => format!("mount {}", shown(&tree.source)),
-        Some(Step::MountTmpfs(path, options)) => {
+        Some(Some(Step::MakeDirectory(path, _))) => format!("make the directory {}", shown(path)),
+        Some(Some(Step::MountAt(tree, _))) => format!("mount {}", shown(&tree.source)),
+        Some(Some(Step::MountTmpfs(path, options))) => {
             format!("mount a tmpfs on {} with {}", shown(path), shown(options))
         }
-        Some(Step::BecomeUser(user, _)) => format!("take the user id {user} for the runner"),
-        Some(step) => format!("prepare the runner ({step:?})"),
-        None => {
+        Some(Some(Step::BecomeUser(user, _))) => format!("take the user id {user} for the runner"),
+        Some(Some(Step::ChangeRoot)) => "take a root of its own for the runner".to_owned(),
+        Some(Some(Step::MakeMountsPrivate)) => "make mounts of its own for the runner".to_owned(),
+        Some(Some(step)) => format!("prepare the runner ({step:?})"),
+        Some(None) => {
             if error.source.kind() == io::ErrorKind::PermissionDenied {
                 hint = Some(
                     "the runner is another user: let all users read and execute lighter's own file \
@@ -257,16 +375,44 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
             "start the runner's program file".to_owned()
         }
     };
-    if hint.is_none() && is_root && error.source.raw_os_error() == Some(libc::EPERM) {
-        hint = Some(
-            "root here lacks the right to do this, as in a container without privileges".to_owned(),
-        );
+    // A namespace may be there and its rights may not, where a security module takes them away.
+    let needs_rights = matches!(
+        step,
+        Some(Some(
+            Step::ChangeRoot
+                | Step::MakeMountsPrivate
+                | Step::MountTmpfs(..)
+                | Step::WriteProc(..)
+                | Step::BecomeUser(..)
+        ))
+    );
+    let is_refused = error.source.kind() == io::ErrorKind::PermissionDenied;
+    if needs_rights && is_refused {
+        lack = Some(Lack::Namespaces);
+    }
+    if lack == Some(Lack::Namespaces) {
+        hint = Some(namespace_hint(is_root).to_owned());
     }
     StartError {
         action,
         hint,
-        lacks_owner_map,
+        lack,
         source: error.source,
+    }
+}
+
+/// What to do where a user may make no namespaces.
+fn namespace_hint(is_root: bool) -> &'static str {
+    if is_root {
+        "root here lacks CAP_SYS_ADMIN, as in a container without privileges, and without it a \
+         program can be given no files: give it that, or run lighter as an ordinary user who may \
+         make user namespaces; or let go of the boundary around the files with \
+         --insecure-no-boundary"
+    } else {
+        "this system does not let ordinary users make user namespaces, and without one a program \
+         can be given no files: look at sysctl user.max_user_namespaces and \
+         kernel.unprivileged_userns_clone, on systems with AppArmor load Lighter's profile; or run \
+         lighter as root; or let go of the boundary around the files with --insecure-no-boundary"
     }
 }
 
@@ -309,6 +455,8 @@ struct ProcessWorkload {
     pidfd: OwnedFd,
     layout: Layout,
     groups: Groups,
+    are_threads_own: bool,
+    may_lack_parts: bool,
     is_reaped: bool,
 }
 
@@ -328,6 +476,14 @@ impl Workload for ProcessWorkload {
 
     fn is_memory_held(&self) -> bool {
         self.groups.hold(Controller::Memory)
+    }
+
+    fn are_threads_own(&self) -> bool {
+        self.are_threads_own
+    }
+
+    fn may_lack_parts(&self) -> bool {
+        self.may_lack_parts
     }
 
     fn exit_event(&self) -> BorrowedFd<'_> {

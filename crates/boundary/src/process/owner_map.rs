@@ -1,7 +1,7 @@
 //! Who owns what a runner writes: a user namespace whose map an idmapped mount uses.
 
 use super::WITHOUT_OWNER_MAP;
-use crate::{Ids, StartError};
+use crate::{Ids, Lack, StartError};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ impl OwnerMap {
                 hint: Some(format!(
                     "no user namespace can be made here (as in a chroot), {WITHOUT_OWNER_MAP}"
                 )),
-                lacks_owner_map: true,
+                lack: Some(Lack::OwnerMap),
                 source,
             })
     }

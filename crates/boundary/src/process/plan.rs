@@ -16,8 +16,9 @@ use std::path::Path;
 pub(crate) struct Plan {
     pub(crate) flags: libc::c_int,
     pub(crate) steps: Vec<Step>,
-    is_root: bool,
-    ids: Ids,
+    place: Place,
+    becomes: Option<Ids>,
+    caller: Ids,
 }
 
 /// Descriptors are first moved above this number, so that none is overwritten while they are put
@@ -27,15 +28,34 @@ const PLACES: RawFd = 16;
 /// No descriptor is moved to this number or one above it.
 pub(crate) const ABOVE_PLACES: RawFd = 32;
 
+/// Where a runner is put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In namespaces, with a root of its own.
+    Namespaces,
+    /// In a root of its own, for which root needs no namespaces.
+    OwnRoot,
+    /// In the host's root.
+    HostRoot,
+}
+
 impl Plan {
-    pub(crate) fn new(is_root: bool, ids: Ids) -> Self {
-        // A process namespace of its own: the runner can name no process but itself.
-        let flags = libc::CLONE_NEWPID | if is_root { 0 } else { libc::CLONE_NEWUSER };
+    /// A plan of nothing yet. `becomes` is whose ids the runner takes, if it does not keep those of
+    /// an ordinary user.
+    pub(crate) fn new(place: Place, becomes: Option<Ids>, caller: Ids) -> Self {
+        let is_user = caller.user != 0;
+        let flags = match place {
+            // A process namespace of its own: the runner can name no process but itself.
+            Place::Namespaces if is_user => libc::CLONE_NEWPID | libc::CLONE_NEWUSER,
+            Place::Namespaces => libc::CLONE_NEWPID,
+            Place::OwnRoot | Place::HostRoot => 0,
+        };
         Self {
             flags,
             steps: Vec::with_capacity(24),
-            is_root,
-            ids,
+            place,
+            becomes,
+            caller,
         }
     }
 
@@ -49,7 +69,9 @@ impl Plan {
     pub(crate) fn enter_directory(&mut self, directory: BorrowedFd<'_>) {
         self.steps
             .push(Step::ChangeToOpenDirectory(directory.as_raw_fd()));
-        self.steps.push(Step::ChangeRoot);
+        if self.place != Place::HostRoot {
+            self.steps.push(Step::ChangeRoot);
+        }
     }
 
     /// The root is a tmpfs in a mount namespace of its own:
@@ -67,7 +89,7 @@ impl Plan {
         owner_map: Option<&OwnerMap>,
     ) -> Result<(), StartError> {
         self.flags |= libc::CLONE_NEWNS;
-        if !self.is_root {
+        if self.caller.user != 0 {
             self.map_own_ids();
         }
         self.steps.push(Step::SetFileMask(0));
@@ -104,7 +126,7 @@ impl Plan {
 
     /// In a user namespace the caller stays who it is; others are nobody.
     fn map_own_ids(&mut self) {
-        let Ids { user, group } = self.ids;
+        let Ids { user, group } = self.caller;
         let map = |id: u32| format!("{id} {id} 1\n").into_bytes();
         self.steps.push(Step::WriteProc(
             c"/proc/self/setgroups".into(),
@@ -114,6 +136,11 @@ impl Plan {
             .push(Step::WriteProc(c"/proc/self/uid_map".into(), map(user)));
         self.steps
             .push(Step::WriteProc(c"/proc/self/gid_map".into(), map(group)));
+    }
+
+    /// The ids that the runner has.
+    fn ids(&self) -> Ids {
+        self.becomes.unwrap_or(self.caller)
     }
 
     fn mount(&mut self, mount: &Mount, owner_map: Option<&OwnerMap>) -> Result<(), StartError> {
@@ -162,7 +189,7 @@ impl Plan {
                 .map(string)
                 .collect::<Result<_, StartError>>()?,
             is_file,
-            maker: owner_map.map(|_| (self.ids.user, self.ids.group)),
+            maker: owner_map.map(|_| (self.ids().user, self.ids().group)),
             what,
         })));
         Ok(())
@@ -176,8 +203,8 @@ impl Plan {
     ) -> Result<Vec<(&'static CStr, CString)>, StartError> {
         let mut options = vec![
             (c"mode", string(format!("{mode:o}"))?),
-            (c"uid", string(self.ids.user.to_string())?),
-            (c"gid", string(self.ids.group.to_string())?),
+            (c"uid", string(self.ids().user.to_string())?),
+            (c"gid", string(self.ids().group.to_string())?),
         ];
         if let Some(size) = size_bytes {
             options.push((c"size", string(size.to_string())?));
@@ -187,9 +214,8 @@ impl Plan {
 
     /// What every runner goes through last.
     pub(crate) fn finish(&mut self, descriptors: &[(BorrowedFd<'_>, RawFd)]) {
-        if self.is_root {
-            self.steps
-                .push(Step::BecomeUser(self.ids.user, self.ids.group));
+        if let Some(Ids { user, group }) = self.becomes {
+            self.steps.push(Step::BecomeUser(user, group));
         }
         self.steps.push(Step::NewSession);
         self.steps.push(Step::DieWithParent);

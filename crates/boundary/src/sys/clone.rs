@@ -60,12 +60,11 @@ pub struct Child {
     pub pid: libc::pid_t,
 }
 
-/// What went wrong in the child before it became the program: the index of the step (the number
-/// of steps for `exec` itself) and the error.
+/// What went wrong before the child became the program.
 #[derive(Debug)]
 pub struct StepError {
-    /// The index.
-    pub step: usize,
+    /// The index of the step, or the number of steps for `exec` itself; none if there is no child.
+    pub step: Option<usize>,
     /// The kernel's error.
     pub source: io::Error,
 }
@@ -85,7 +84,7 @@ const STACK_BYTES: usize = 64 << 10;
 /// that `flags` (`CLONE_NEW*`) ask for.
 ///
 /// # Errors
-/// The child could not be made (step 0), or a step failed; then the child is gone and reaped.
+/// The child could not be made, or a step failed; then the child is gone and reaped.
 pub fn spawn(
     flags: libc::c_int,
     steps: &[Step],
@@ -112,7 +111,7 @@ pub fn spawn(
     let pid = unsafe { libc::clone(child, top.cast(), flags, (&raw mut plan).cast()) };
     if pid < 0 {
         return Err(StepError {
-            step: 0,
+            step: None,
             source: io::Error::last_os_error(),
         });
     }
@@ -121,7 +120,7 @@ pub fn spawn(
         Some((step, errno)) => {
             reap(pid);
             Err(StepError {
-                step,
+                step: Some(step),
                 source: io::Error::from_raw_os_error(errno),
             })
         }

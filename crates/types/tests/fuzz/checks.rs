@@ -3,7 +3,7 @@
 
 use lighter_types::grant::{Grant, KEYS, parse_environment_file};
 use lighter_types::runner_protocol::{
-    FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, ToRunner, encode, take_message,
+    FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, Order, encode, take_message,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,7 +46,7 @@ fn assert_one_line(text: &str) {
 /// Whatever decodes is a message that survives its own frame.
 pub fn runner_protocol(data: &[u8]) {
     check_frames::<FromRunner>(data, FROM_RUNNER_BYTES);
-    check_frames::<ToRunner>(data, TO_RUNNER_BYTES);
+    check_frames::<Order>(data, TO_RUNNER_BYTES);
 }
 
 fn check_frames<M: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8], limit: usize) {

@@ -12,8 +12,8 @@ use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    End, FROM_RUNNER_BYTES, Failure, FromRunner, ImportFact, ImportState, InspectOrder,
-    MissingImport, ProgramFacts, TO_RUNNER_BYTES, ToRunner, encode,
+    Confinement, End, FROM_RUNNER_BYTES, Failure, FromRunner, ImportFact, ImportState,
+    InspectOrder, MissingImport, Order, ProgramFacts, TO_RUNNER_BYTES, Task, encode,
 };
 use lighter_types::secret::SecretBytes;
 use mutate::{Random, mutate};
@@ -165,11 +165,18 @@ fn frames() -> Vec<Vec<u8>> {
         FromRunner::Inspected(Box::new(facts)),
     ];
     let to = [
-        ToRunner::Run(Box::new(bundle())),
-        ToRunner::Inspect(order.clone()),
-        ToRunner::Compile(order),
+        Task::Run(Box::new(bundle())),
+        Task::Inspect(order.clone()),
+        Task::Compile(order),
     ];
     let from = from.iter().map(|m| encode(m, FROM_RUNNER_BYTES));
+    let confinement = Confinement {
+        has_own_root: true,
+        may_lack_parts: false,
+        data_bytes: Some(1 << 30),
+        threads: None,
+    };
+    let to = to.map(|task| Order { confinement, task });
     let to = to.iter().map(|m| encode(m, TO_RUNNER_BYTES));
     from.chain(to).map(|f| f.expect("it is short")).collect()
 }
@@ -193,7 +200,6 @@ fn bundle() -> Bundle {
         entry: Entry::Command,
         cpu: CpuFeatures::from_bits(0),
         limits: Limits::default(),
-        is_memory_held_by_lock: false,
         has_coredump: false,
     }
 }
