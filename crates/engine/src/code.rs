@@ -248,8 +248,9 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
         Failure::Lock { reason } => Error::Refused {
             reason: format!("the runner could not be locked: {}", shown(&reason)),
             hint: Some(
-                "Lighter needs no_new_privs, seccomp and Landlock (Linux 5.13 or later, with landlock \
-                 among the lsm= of the kernel's command line); see lighter info"
+                "Lighter needs seccomp and Landlock (Linux 5.13 or later, with landlock among the lsm= \
+                 of the kernel's command line), see lighter info; to run without what is missing, \
+                 add --insecure-no-boundary"
                     .to_owned(),
             ),
         },

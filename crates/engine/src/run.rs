@@ -62,6 +62,7 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         refuse_unsupported(&options.grants)?;
+        self.warn_of_what_is_missing(observer);
         let program = program::open(&options.program)?;
         let secrets = mounts::read_secrets(&options.grants, find_variable)?;
         // What is kept and hidden from mounts has to be there before they are looked at.

@@ -27,6 +27,8 @@ pub struct Feature {
     pub is_present: bool,
     /// What it costs that it is missing.
     pub cost: Option<&'static str>,
+    /// Whether programs, or those with mounts, are refused without it.
+    pub is_needed: bool,
 }
 
 /// What an engine is and where it stands.
@@ -78,6 +80,19 @@ impl Engine {
         }
     }
 
+    /// Tells what the boundary lacks, where the user has let go of it.
+    pub(crate) fn warn_of_what_is_missing(&self, observer: &mut dyn Observer) {
+        if !self.settings.is_insecure {
+            return;
+        }
+        for part in self.info().boundary {
+            if !part.is_present && part.is_needed {
+                let cost = part.cost.unwrap_or_default();
+                observer.warn(&format!("the boundary lacks {}: {cost}", part.name));
+            }
+        }
+    }
+
     /// What the engine is and what this machine's boundary is made of.
     #[must_use]
     pub fn info(&self) -> SystemInfo {
@@ -95,6 +110,7 @@ impl Engine {
                         Err(missing) => missing,
                     },
                     cost: feature.cost,
+                    is_needed: feature.is_needed,
                 })
                 .collect(),
         }

@@ -13,46 +13,81 @@ pub struct Feature {
     pub state: Result<String, String>,
     /// What it costs where it is missing.
     pub cost: Option<&'static str>,
+    /// Whether programs, or those with mounts, are refused without it.
+    pub is_needed: bool,
 }
 
-/// Looks at every part. Control groups are made to see whether they can be, and removed again.
+/// Looks at every part. Control groups and a user namespace are made to see whether they can be,
+/// and removed again.
 #[must_use]
 pub fn detect() -> Vec<Feature> {
-    vec![
+    let is_root = rustix::process::geteuid().is_root();
+    let rights = rights_of_root();
+    let needs_user_namespace = !is_root || rights.is_err();
+    let mut features = vec![
         Feature {
             name: "seccomp",
             state: seccomp(),
-            cost: Some("nothing runs: the system call filter is the lock's core"),
+            cost: Some(
+                "nothing runs without --insecure-no-boundary; with it a guest that breaks out may \
+                 make any system call",
+            ),
+            is_needed: true,
         },
         Feature {
             name: "Landlock",
             state: landlock(),
-            cost: Some("nothing runs: files would only be kept by their owners"),
+            cost: Some(
+                "nothing runs without --insecure-no-boundary; with it a guest that breaks out is \
+                 kept from files by a root of its own alone",
+            ),
+            is_needed: true,
         },
+    ];
+    if is_root {
+        features.push(Feature {
+            name: "rights of root",
+            state: rights,
+            cost: Some("programs run as root in a user namespace, not under ids of their own"),
+            is_needed: false,
+        });
+    }
+    features.extend([
         Feature {
             name: "user namespaces",
             state: user_namespaces(),
-            cost: Some("an ordinary user can run nothing; root is not affected"),
+            cost: Some(if needs_user_namespace {
+                "programs without mounts run; mounts need --insecure-no-boundary, and with it a \
+                 guest that breaks out is kept from other files by Landlock alone, which hides \
+                 neither their names nor their times"
+            } else {
+                "as root, writable mounts need --user with their owner"
+            }),
+            is_needed: needs_user_namespace,
         },
         Feature {
             name: "idmapped mounts",
             state: kernel_from(5, 12, "idmapped mounts"),
             cost: Some("as root, writable mounts need --user with their owner"),
+            is_needed: false,
         },
         Feature {
             name: "executable memory seal",
-            state: kernel_from(6, 3, "PR_SET_MDWE"),
+            state: seal(),
             cost: Some("a second system call filter takes its place, which makes starts slower"),
+            is_needed: false,
         },
         Feature {
             name: "control groups",
             state: control_groups(),
             cost: Some(
-                "--cpus is refused; --memory bounds what a guest asks for, and 64 MiB more of what \
-                 else its process takes",
+                "--cpus is refused; --memory bounds what a guest asks for, and what else its process \
+                 takes only roughly (64 MiB and 1.5 MiB for each thread more)",
             ),
+            is_needed: false,
         },
-    ]
+    ]);
+    features
 }
 
 fn read(path: &str) -> Option<String> {
@@ -83,17 +118,70 @@ fn landlock() -> Result<String, String> {
     }
 }
 
+/// Capabilities by which root makes a runner's surroundings (`include/uapi/linux/capability.h`).
+const RIGHTS: [(u32, &str); 4] = [
+    (6, "CAP_SETGID"),
+    (7, "CAP_SETUID"),
+    (18, "CAP_SYS_CHROOT"),
+    (21, "CAP_SYS_ADMIN"),
+];
+
+fn rights_of_root() -> Result<String, String> {
+    let status = read("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok())
+        .unwrap_or(0);
+    let missing: Vec<&str> = RIGHTS
+        .iter()
+        .filter(|(bit, _)| effective >> bit & 1 == 0)
+        .map(|(_, name)| *name)
+        .collect();
+    if missing.is_empty() {
+        Ok("all that are needed".to_owned())
+    } else {
+        Err(format!("without {}", missing.join(", ")))
+    }
+}
+
 fn user_namespaces() -> Result<String, String> {
-    if read("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        return Err("kernel.unprivileged_userns_clone is 0".to_owned());
+    let is = |path: &str, value: &str| read(path).as_deref() == Some(value);
+    match crate::sys::clone::try_user_namespace() {
+        // They are there, and the rights in them are not.
+        Ok(())
+            if is(
+                "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+                "1",
+            ) =>
+        {
+            if is("/proc/self/attr/apparmor/current", "unconfined") {
+                return Err(
+                    "AppArmor takes their rights away, and Lighter's profile is not loaded"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(()) => {}
+        Err(_) if is("/proc/sys/kernel/unprivileged_userns_clone", "0") => {
+            return Err("kernel.unprivileged_userns_clone is 0".to_owned());
+        }
+        Err(_) if is("/proc/sys/user/max_user_namespaces", "0") => {
+            return Err("user.max_user_namespaces is 0".to_owned());
+        }
+        Err(error) => return Err(error.to_string()),
     }
-    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").as_deref() == Some("1") {
-        return Err("kernel.apparmor_restrict_unprivileged_userns is 1".to_owned());
-    }
-    match read("/proc/sys/user/max_user_namespaces").and_then(|text| text.parse::<u64>().ok()) {
-        Some(0) => Err("user.max_user_namespaces is 0".to_owned()),
-        Some(most) => Ok(format!("up to {most}")),
-        None => Err("not in this kernel".to_owned()),
+    Ok("can be made".to_owned())
+}
+
+fn seal() -> Result<String, String> {
+    #[expect(unsafe_code, reason = "rustix has no call for it")]
+    // SAFETY: PR_GET_MDWE takes numbers only and changes nothing.
+    let flags = unsafe { libc::prctl(66, 0, 0, 0, 0) };
+    if flags >= 0 {
+        Ok("PR_SET_MDWE".to_owned())
+    } else {
+        Err("PR_SET_MDWE came with Linux 6.3".to_owned())
     }
 }
 

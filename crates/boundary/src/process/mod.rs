@@ -10,10 +10,11 @@
 //!   owner of files   idmapped mounts                the caller, of itself
 //! ```
 //!
-//! Where there are no namespaces, root still has a root and an id of its own for programs without
-//! mounts, and an ordinary user a lock that lets them name no file at all. With mounts there is
-//! then no boundary that deserves the name, and only the user's own word starts a runner on the
-//! host's files, kept to the mounts by Landlock.
+//! Root that may not do that, as in a container, is an ordinary user in a user namespace. Where
+//! there are none either, root still has a root and an id of its own for programs without mounts,
+//! and all others a lock that lets those name no file at all. With mounts there is then no boundary
+//! that deserves the name, and only the user's own word starts a runner on the host's files, kept to
+//! the mounts by Landlock.
 
 mod cgroup;
 pub mod features;
@@ -123,15 +124,18 @@ impl ProcessBoundary {
 
     /// Where a runner may be put, the best place first.
     fn places(&self, spec: &Spec<'_>) -> Vec<Place> {
+        let is_root = self.caller.user == 0;
         let has_mounts = matches!(spec.root, Root::Tree { .. });
-        let mut places = vec![Place::Namespaces];
-        if self.caller.user == 0 && !has_mounts {
-            places.push(Place::OwnRoot);
-        }
-        if self.may_lack_parts || (self.caller.user != 0 && !has_mounts) {
-            places.push(Place::HostRoot);
-        }
-        places
+        let is_as_caller = spec.owner.is_none_or(|owner| owner == self.caller);
+        let places = [
+            (Place::OwnIds, is_root),
+            (Place::OwnRoot, is_root && !has_mounts),
+            (Place::UserNamespace, is_as_caller),
+            // What has no mounts can be kept from naming any file.
+            (Place::HostRoot, self.may_lack_parts || !has_mounts),
+        ];
+        let possible = places.into_iter().filter(|(_, is_possible)| *is_possible);
+        possible.map(|(place, _)| place).collect()
     }
 
     /// Starts the role's process in the best place that this system has for it.
@@ -139,7 +143,7 @@ impl ProcessBoundary {
         let mut refusal = None;
         for place in self.places(spec) {
             match self.spawn_at(place, spec, groups) {
-                Err(error) if error.lack == Some(Lack::Namespaces) => {
+                Err(error) if self.may_go_on(&error) => {
                     refusal.get_or_insert(error);
                 }
                 spawned => return spawned,
@@ -150,18 +154,27 @@ impl ProcessBoundary {
         }))
     }
 
+    /// Whether the next place may do. A mount without a map of owners is not taken for reason
+    /// enough to give up ids of its own.
+    fn may_go_on(&self, error: &StartError) -> bool {
+        match error.lack {
+            Some(Lack::Namespaces) => true,
+            Some(Lack::OwnerMap) => self.may_lack_parts,
+            None => false,
+        }
+    }
+
     fn spawn_at(
         &self,
         place: Place,
         spec: &Spec<'_>,
         groups: &Groups,
     ) -> Result<Spawned, StartError> {
-        let is_root = self.caller.user == 0;
         let own = match place {
-            Place::HostRoot => spec.owner,
-            Place::Namespaces | Place::OwnRoot => Some(self.ids()),
+            Place::OwnIds | Place::OwnRoot => Some(self.ids()),
+            Place::UserNamespace => None,
+            Place::HostRoot => spec.owner.filter(|owner| *owner != self.caller),
         };
-        let own = own.filter(|_| is_root);
         match self.spawn_as(own, place, spec, groups) {
             // The owner that the user named does not need a map to be given what is its own.
             Err(error) if error.lack == Some(Lack::OwnerMap) => match spec.owner {
@@ -219,7 +232,7 @@ impl ProcessBoundary {
         // In a user namespace threads are counted for it alone (Linux 5.14).
         let are_threads_own = match becomes {
             Some(ids) => ids == self.ids(),
-            None => place == Place::Namespaces,
+            None => place == Place::UserNamespace,
         };
         Ok(Spawned {
             pid,
@@ -240,7 +253,7 @@ struct Spawned {
 fn directory_layout(place: Place) -> Layout {
     let (code, files) = match place {
         Place::HostRoot => (".", Files::Hosts),
-        Place::Namespaces | Place::OwnRoot => ("", Files::Own("")),
+        Place::OwnIds | Place::UserNamespace | Place::OwnRoot => ("", Files::Own("")),
     };
     Layout {
         code: code.to_owned(),
@@ -386,7 +399,11 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
                 | Step::BecomeUser(..)
         ))
     );
-    let is_refused = error.source.kind() == io::ErrorKind::PermissionDenied;
+    let is_refused = matches!(
+        error.source.raw_os_error(),
+        // An id that a user namespace does not map is invalid in it.
+        Some(libc::EPERM | libc::EACCES | libc::EINVAL)
+    );
     if needs_rights && is_refused {
         lack = Some(Lack::Namespaces);
     }
@@ -404,14 +421,13 @@ fn start_error(steps: &[Step], error: StepError, is_root: bool) -> StartError {
 /// What to do where a user may make no namespaces.
 fn namespace_hint(is_root: bool) -> &'static str {
     if is_root {
-        "root here lacks CAP_SYS_ADMIN, as in a container without privileges, and without it a \
-         program can be given no files: give it that, or run lighter as an ordinary user who may \
-         make user namespaces; or let go of the boundary around the files with \
-         --insecure-no-boundary"
+        "root here lacks CAP_SYS_ADMIN, as in a container without privileges, and may not make user \
+         namespaces either; without both a program can be given no files. Give it that, or let go of \
+         the boundary around the files with --insecure-no-boundary"
     } else {
         "this system does not let ordinary users make user namespaces, and without one a program \
          can be given no files: look at sysctl user.max_user_namespaces and \
-         kernel.unprivileged_userns_clone, on systems with AppArmor load Lighter's profile; or run \
+         kernel.unprivileged_userns_clone, on systems with AppArmor load Lighter's profile, or run \
          lighter as root; or let go of the boundary around the files with --insecure-no-boundary"
     }
 }

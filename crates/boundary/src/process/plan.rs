@@ -31,23 +31,24 @@ pub(crate) const ABOVE_PLACES: RawFd = 32;
 /// Where a runner is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In namespaces, with a root of its own.
-    Namespaces,
-    /// In a root of its own, for which root needs no namespaces.
+    /// With a root, a process namespace and ids of its own, as root can make them.
+    OwnIds,
+    /// With a root and a process namespace of its own in a user namespace, as the caller.
+    UserNamespace,
+    /// With a root and ids of its own, for which root needs no namespaces.
     OwnRoot,
-    /// In the host's root.
+    /// In the host's root, as the caller.
     HostRoot,
 }
 
 impl Plan {
-    /// A plan of nothing yet. `becomes` is whose ids the runner takes, if it does not keep those of
-    /// an ordinary user.
+    /// A plan of nothing yet. `becomes` is whose ids the runner takes, if it does not keep the
+    /// caller's.
     pub(crate) fn new(place: Place, becomes: Option<Ids>, caller: Ids) -> Self {
-        let is_user = caller.user != 0;
+        // In a process namespace of its own the runner can name no process but itself.
         let flags = match place {
-            // A process namespace of its own: the runner can name no process but itself.
-            Place::Namespaces if is_user => libc::CLONE_NEWPID | libc::CLONE_NEWUSER,
-            Place::Namespaces => libc::CLONE_NEWPID,
+            Place::OwnIds => libc::CLONE_NEWPID,
+            Place::UserNamespace => libc::CLONE_NEWPID | libc::CLONE_NEWUSER,
             Place::OwnRoot | Place::HostRoot => 0,
         };
         Self {
@@ -89,7 +90,7 @@ impl Plan {
         owner_map: Option<&OwnerMap>,
     ) -> Result<(), StartError> {
         self.flags |= libc::CLONE_NEWNS;
-        if self.caller.user != 0 {
+        if self.place == Place::UserNamespace {
             self.map_own_ids();
         }
         self.steps.push(Step::SetFileMask(0));

@@ -277,6 +277,9 @@ fn write_proc(path: &CStr, content: &[u8]) -> Result<(), i32> {
 /// The kernel's refusal.
 pub fn hold_user_namespace() -> io::Result<libc::pid_t> {
     let parent = rustix::process::getpid().as_raw_nonzero().get();
+    // A runner that took other ids, in memory that was still this process's, has closed that memory
+    // to all without CAP_SYS_PTRACE, and a child's would be closed too (prctl(2), PR_SET_DUMPABLE).
+    let _ = call!(SYS_prctl, libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
     // SAFETY: as for a plain fork of this single-threaded process: the child has a copy of
     // everything and only waits.
     #[expect(unsafe_code, reason = "no crate offers clone")]
@@ -295,6 +298,21 @@ pub fn hold_user_namespace() -> io::Result<libc::pid_t> {
         pid if pid < 0 => Err(io::Error::last_os_error()),
         pid => libc::pid_t::try_from(pid).map_err(io::Error::other),
     }
+}
+
+/// Finds out whether a user namespace can be made here.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn try_user_namespace() -> io::Result<()> {
+    let pid = hold_user_namespace()?;
+    // SAFETY: a child of ours that does nothing but wait for this.
+    #[expect(unsafe_code, reason = "a plain system call")]
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+    }
+    reap(pid);
+    Ok(())
 }
 
 /// Waits to be killed, at the latest when the parent dies.

@@ -157,7 +157,7 @@ fn group_of_a_keeper_that_was_killed_goes_with_the_next_run() {
     workspace.write("nothing.wat", NOTHING);
     let script =
         "find_groups() { find /sys/fs/cgroup -maxdepth 6 -name \"lighter-*-$1-*\" | wc -l; }
-        \"$0\" compile ./nothing.wat
+        \"$0\" compile ./nothing.wat; \"$0\" compile ./spin.wat
         \"$0\" run -m 64m ./spin.wat & keeper=$!
         until cat /proc/$keeper/task/$keeper/children | grep -q .; do :; done
         find_groups $keeper

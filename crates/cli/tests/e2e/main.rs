@@ -3,7 +3,7 @@
 //! [`run`] is what `lighter run` promises, shown by one small program; [`programs`] are other people's
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
-//! [`owners`] is who owns files and processes; [`terminal`] is a program at one;
+//! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end.
 
 #![allow(
@@ -17,6 +17,7 @@ mod cache;
 mod limits;
 mod mounts;
 mod owners;
+mod poor;
 mod programs;
 mod run;
 mod surprises;

@@ -3,7 +3,7 @@
 
 use lighter_types::grant::{Grant, KEYS, parse_environment_file};
 use lighter_types::runner_protocol::{
-    FROM_RUNNER_BYTES, FromRunner, TO_RUNNER_BYTES, Order, encode, take_message,
+    FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, encode, take_message,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
