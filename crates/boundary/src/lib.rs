@@ -208,6 +208,8 @@ pub enum Exit {
 pub(crate) enum Lack {
     /// A file system cannot show its files under other owners.
     OwnerMap,
+    /// This user may not make the user namespace that such a map is.
+    OwnerNamespace,
     /// This user may not make namespaces, or a root of its own in them.
     Namespaces,
 }
@@ -232,6 +234,10 @@ impl StartError {
             lack: None,
             source,
         }
+    }
+
+    pub(crate) fn lacks_owner_map(&self) -> bool {
+        matches!(self.lack, Some(Lack::OwnerMap | Lack::OwnerNamespace))
     }
 
     /// What the user can do about it, where that is known.

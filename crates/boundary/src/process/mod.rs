@@ -154,11 +154,11 @@ impl ProcessBoundary {
         }))
     }
 
-    /// Whether the next place may do. A mount without a map of owners is not taken for reason
-    /// enough to give up ids of its own.
+    /// Whether the next place may do. A file system that has no map of owners is not taken for
+    /// reason enough to give up ids of its own.
     fn may_go_on(&self, error: &StartError) -> bool {
         match error.lack {
-            Some(Lack::Namespaces) => true,
+            Some(Lack::Namespaces | Lack::OwnerNamespace) => true,
             Some(Lack::OwnerMap) => self.may_lack_parts,
             None => false,
         }
@@ -177,7 +177,7 @@ impl ProcessBoundary {
         };
         match self.spawn_as(own, place, spec, groups) {
             // The owner that the user named does not need a map to be given what is its own.
-            Err(error) if error.lack == Some(Lack::OwnerMap) => match spec.owner {
+            Err(error) if error.lacks_owner_map() => match spec.owner {
                 Some(owner) if owner.user != 0 => self.spawn_as(Some(owner), place, spec, groups),
                 _ => Err(error),
             },

@@ -21,7 +21,7 @@ impl OwnerMap {
                 hint: Some(format!(
                     "no user namespace can be made here (as in a chroot), {WITHOUT_OWNER_MAP}"
                 )),
-                lack: Some(Lack::OwnerMap),
+                lack: Some(Lack::OwnerNamespace),
                 source,
             })
     }
