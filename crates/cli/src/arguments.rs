@@ -53,7 +53,7 @@ enum Verb {
     #[command(subcommand)]
     System(SystemVerb),
     /// Show what the engine and this machine's boundary are (also: system info)
-    Info(FormatFlag),
+    Info(InfoArguments),
     /// Print the completion script of a shell
     Completion {
         /// The shell
@@ -74,7 +74,7 @@ pub(crate) enum SystemVerb {
         force: bool,
     },
     /// Show what the engine and this machine's boundary are
-    Info(FormatFlag),
+    Info(InfoArguments),
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -89,6 +89,15 @@ pub(crate) struct FormatFlag {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub(crate) format: Format,
+}
+
+#[derive(Args, Clone, Copy)]
+pub(crate) struct InfoArguments {
+    /// Show the system calls that a locked process may make instead
+    #[arg(long)]
+    pub(crate) policy: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatFlag,
 }
 
 /// The flags of `run`, and the program with what follows it.
@@ -171,8 +180,13 @@ pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
         Verb::Compile { program, stub } => verbs::compile::compile(&engine, program, &stub),
         Verb::System(SystemVerb::Df(format)) => verbs::system::df(&engine, format.format),
         Verb::System(SystemVerb::Prune { force }) => verbs::system::prune(&engine, force),
-        Verb::Info(format) | Verb::System(SystemVerb::Info(format)) => {
-            verbs::system::info(&engine, format.format)
+        Verb::Info(arguments) | Verb::System(SystemVerb::Info(arguments)) => {
+            let format = arguments.format.format;
+            if arguments.policy {
+                verbs::system::policy(format)
+            } else {
+                verbs::system::info(&engine, format)
+            }
         }
         Verb::Completion { shell } => {
             verbs::completion::completion(shell, &mut CommandLine::command())

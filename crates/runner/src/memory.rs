@@ -27,19 +27,24 @@ pub(crate) fn end_when_exhausted() {
     }
 }
 
-/// Says the last word, if this is a locked role. Calls write(2) and _exit(2) and nothing else,
-/// since whoever allocates may hold any lock.
-fn exhausted() {
-    let Some(frame) = LAST_WORD.get() else {
-        return;
+/// What the user is told when the keeper has no memory left; its runners end with it.
+const NO_MEMORY: &[u8] = b"lighter: no memory is left for lighter itself\n\
+    hint: raise its limit (ulimit -d, ulimit -v, a control group), or free some\n";
+
+/// Says the last word: a locked role's to its keeper, and the keeper's to the user. Calls write(2)
+/// and _exit(2) and nothing else, since whoever allocates may hold any lock.
+fn exhausted() -> ! {
+    let (descriptor, words, code) = match LAST_WORD.get() {
+        Some(frame) => (CONTROL_FD, frame.as_slice(), exit::OUR_BUG),
+        None => (libc::STDERR_FILENO, NO_MEMORY, exit::FAILED),
     };
-    // SAFETY: the pointer and the length are the frame's, which is never dropped. Should another
+    // SAFETY: the pointer and the length are those of a slice that is never dropped. Should another
     // thread be in the middle of a frame of its own, the keeper finds that out and says so.
     #[expect(unsafe_code, reason = "only raw calls may be made here")]
     unsafe {
-        libc::write(CONTROL_FD, frame.as_ptr().cast(), frame.len());
+        libc::write(descriptor, words.as_ptr().cast(), words.len());
     }
-    crate::end(exit::OUR_BUG);
+    crate::end(code);
 }
 
 fn checked(pointer: *mut u8) -> *mut u8 {

@@ -5,6 +5,7 @@ use crate::inspect::{binary, inspect_binary};
 use lighter_types::escape::escape;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{Failure, InspectOrder};
+use std::sync::{Mutex, PoisonError};
 
 /// Compiles a program.
 ///
@@ -22,7 +23,10 @@ pub fn compile(bytes: &[u8], order: &InspectOrder) -> Result<(ProgramKind, Vec<u
         None | Some(Failure::NoEntry { .. }) => {}
         Some(failure) => return Err(failure),
     }
-    let engine = engine(Purpose::Compile, order.cpu).map_err(|error| Failure::Internal {
+    let purpose = Purpose::Compile {
+        is_parallel: may_start_threads(),
+    };
+    let engine = engine(purpose, order.cpu).map_err(|error| Failure::Internal {
         reason: format!("could not make the engine: {error:#}"),
     })?;
     let code = match facts.kind {
@@ -30,6 +34,24 @@ pub fn compile(bytes: &[u8], order: &InspectOrder) -> Result<(ProgramKind, Vec<u
         ProgramKind::Component => engine.precompile_component(&binary),
     };
     Ok((facts.kind, code.map_err(|error| compiler_fault(&error))?))
+}
+
+/// Whether the compiler gets its threads, one for each processor, all at once. It panics where it
+/// does not, so that is tried first; without them it takes longer.
+fn may_start_threads() -> bool {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let gate = Mutex::new(());
+    let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        let started = (0..count)
+            .map_while(|_| {
+                let thread = std::thread::Builder::new();
+                thread.spawn_scoped(scope, || drop(gate.lock())).ok()
+            })
+            .count();
+        drop(closed);
+        started == count
+    })
 }
 
 /// The failure for a program that checks and does not compile. The compiler's error types are

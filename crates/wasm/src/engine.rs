@@ -27,7 +27,10 @@ pub(crate) const ASYNC_STACK_BYTES: usize = 2 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Compiling: the compiler is there.
-    Compile,
+    Compile {
+        /// Whether it may use a thread for each processor.
+        is_parallel: bool,
+    },
     /// Running what was compiled: the compiler stays cold, which saves a quarter of a
     /// millisecond at each start.
     Run {
@@ -53,7 +56,9 @@ pub(crate) fn engine(purpose: Purpose, cpu: CpuFeatures) -> wasmtime::Result<Eng
         config.detect_host_feature(|name| CPU.get().and_then(|cpu| cpu.has(name)));
     }
     match purpose {
-        Purpose::Compile => {}
+        Purpose::Compile { is_parallel } => {
+            config.parallel_compilation(is_parallel);
+        }
         Purpose::Run { has_coredump } => {
             config.enable_compiler(false);
             config.coredump_on_trap(has_coredump);

@@ -65,6 +65,40 @@ pub(crate) fn info(flags: &EngineFlags, format: Format) -> u8 {
     })
 }
 
+/// Prints the system calls that a locked process may make.
+pub(crate) fn policy(format: Format) -> u8 {
+    let calls = lighter_engine::policy();
+    match format {
+        Format::Json => {
+            let calls: Vec<_> = calls
+                .iter()
+                .map(|call| {
+                    json!({
+                        "Name": call.name,
+                        "Number": call.number,
+                        "For": call.holder,
+                        "If": call.condition,
+                        "Reason": call.reason,
+                    })
+                })
+                .collect();
+            printer::json(&json!(calls));
+        }
+        Format::Text => {
+            let line = |name: &str, holder: &str, condition: &str, reason: &str| {
+                format!("{name:<18}{holder:<22}{condition:<58}{reason}\n")
+            };
+            let mut text = line("CALL", "FOR", "IF", "REASON");
+            for call in &calls {
+                text.push_str(&line(call.name, call.holder, &call.condition, call.reason));
+            }
+            text.push_str("\nAll other calls are refused with EPERM; another architecture's end the process.\n");
+            printer::out(&text);
+        }
+    }
+    0
+}
+
 fn info_json(info: &SystemInfo) -> serde_json::Value {
     let boundary: Vec<_> = info
         .boundary

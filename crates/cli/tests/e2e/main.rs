@@ -4,7 +4,8 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
-//! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end.
+//! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
+//! worst time.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ mod mounts;
 mod owners;
 mod poor;
 mod programs;
+mod robust;
 mod run;
 mod surprises;
 mod terminal;
