@@ -35,6 +35,9 @@ pub struct Spec<'a> {
     /// not hold the workload's own lock has to ([`Workload::is_memory_held`]); a limit on the time
     /// on the processors, which no lock can hold, is then an error.
     pub limits: Limits,
+    /// Whether it shares a processor with the thread that starts it until [`Workload::settle`]:
+    /// faster for two that take turns.
+    pub is_pinned: bool,
 }
 
 /// A user id and a group id.
@@ -169,6 +172,9 @@ pub trait Workload {
 
     /// Whether parts of its lock that this system lacks may be missing, at the user's own word.
     fn may_lack_parts(&self) -> bool;
+
+    /// Gives it, and the thread that started it, all processors again.
+    fn settle(&mut self);
 
     /// A descriptor that becomes readable when the workload has ended.
     fn exit_event(&self) -> BorrowedFd<'_>;

@@ -114,18 +114,18 @@ pub(crate) struct LimitFlags {
 impl LimitFlags {
     /// The limits that the boundary and the engine hold.
     pub(crate) fn limits(&self) -> Result<Limits, Error> {
-        let processors = std::thread::available_parallelism().map_or(1, |number| number.get());
-        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
-        self.parse(processors).map_err(|error| Error::Refused {
+        self.parse().map_err(|error| Error::Refused {
             reason: error.to_string(),
             hint: None,
         })
     }
 
-    fn parse(&self, processors: u32) -> Result<Limits, LimitError> {
+    fn parse(&self) -> Result<Limits, LimitError> {
         let memory = self.memory.as_deref().map(Limits::parse_memory);
-        let cpus = self.cpus.as_deref();
-        let cpus = cpus.map(|value| Limits::parse_cpus(value, processors));
+        let cpus = self.cpus.as_deref().map(|value| {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            Limits::parse_cpus(value, u32::try_from(processors).unwrap_or(u32::MAX))
+        });
         let threads = self.pids_limit.as_deref().map(Limits::parse_threads);
         Ok(Limits {
             memory_bytes: memory.transpose()?.flatten(),

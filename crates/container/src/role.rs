@@ -61,6 +61,8 @@ pub fn play_role(
         Root::Directory(request.empty_directory),
         None,
         Limits::default(),
+        // The compiler takes all processors that there are.
+        false,
         descriptors,
     )?;
     session.order(request.task)?;

@@ -83,6 +83,7 @@ pub fn run(
         request.root,
         request.owner,
         request.limits,
+        true,
         descriptors,
     )?;
     let bundle = bundle(&Start {
@@ -98,6 +99,7 @@ pub fn run(
         refusals: BTreeSet::new(),
         untold: Vec::new(),
         tell_at: None,
+        settle_at: Some(Instant::now() + SETTLE_TIME),
         time_limit: request.time_limit,
         is_loaded: false,
         last: None,
@@ -113,10 +115,20 @@ struct Run<'a> {
     /// Those that were not told yet, `None` for all that come after, and when they will be.
     untold: Vec<Option<Refusal>>,
     tell_at: Option<Instant>,
+    /// When the runner gets all processors.
+    settle_at: Option<Instant>,
     time_limit: Option<Duration>,
     is_loaded: bool,
     last: Option<Outcome>,
     deadline: Option<Instant>,
+}
+
+/// For how long keeper and runner share a processor: they take turns until the guest runs, and a
+/// short one has ended by then.
+const SETTLE_TIME: Duration = Duration::from_millis(3);
+
+fn is_past(time: Option<Instant>) -> bool {
+    time.is_some_and(|time| time <= Instant::now())
 }
 
 impl Run<'_> {
@@ -138,8 +150,12 @@ impl Run<'_> {
         relay: &mut Relay,
     ) -> Result<Outcome, Failed> {
         loop {
-            let wake = [self.deadline, self.tell_at].into_iter().flatten().min();
-            match session.next(signals, relay, wake)? {
+            let wakes = [self.deadline, self.tell_at, self.settle_at];
+            match session.next(signals, relay, wakes.into_iter().flatten().min())? {
+                Event::Deadline if is_past(self.settle_at) => {
+                    self.settle_at = None;
+                    session.settle();
+                }
                 Event::Deadline if self.is_time_to_tell() => self.tell(),
                 Event::Message(message) => self.hear(message, relay),
                 Event::Misbehaved(reason) => {
@@ -200,7 +216,6 @@ impl Run<'_> {
 
     /// Whether a deadline that passed is the one to tell what was refused.
     fn is_time_to_tell(&self) -> bool {
-        let is_past = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
         is_past(self.tell_at) && !is_past(self.deadline)
     }
 

@@ -111,6 +111,7 @@ impl Session {
         root: Root<'a>,
         owner: Option<lighter_boundary::Ids>,
         limits: Limits,
+        is_pinned: bool,
         descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
     ) -> Result<Self, Failed> {
         let (control, theirs) = socketpair(
@@ -127,6 +128,7 @@ impl Session {
             root,
             owner,
             limits,
+            is_pinned,
         };
         let workload = boundary.start(&spec).map_err(Failed::Start)?;
         let limits = if workload.is_memory_held() {
@@ -186,6 +188,11 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Lets the runner have all processors.
+    pub(crate) fn settle(&mut self) {
+        self.workload.settle();
     }
 
     pub(crate) fn kill(&mut self) {

@@ -32,7 +32,12 @@ pub(crate) fn resolve(
     secrets: &[Secret],
     settings: &Settings,
 ) -> Result<Vec<Mount>, Error> {
-    let hidden = hidden_directories(settings);
+    // Nothing is to be hidden where nothing is shown.
+    let hidden = if grants.mounts().next().is_some() {
+        hidden_directories(settings)
+    } else {
+        Vec::new()
+    };
     let mut mounts = Vec::new();
     for mount in grants.mounts() {
         let target = mount.target.as_str().to_owned();

@@ -3,9 +3,8 @@
 //! ```text
 //!   lock(role, grants)
 //!     limits      no core file, no message queues, a bounded number of descriptors
-//!     privileges  none that a program file would give
 //!     dumpable    no: what any /proc shows of the process belongs to root
-//!     landlock    every file right is handled; only the granted trees are allowed,
+//!     landlock    no new privileges; every file right is handled; only the granted trees are allowed,
 //!                 no TCP, no signals or abstract sockets out of the domain
 //!     seccomp     an allow-list of system calls, kept as commented data in `calls`
 //!   load the guest's compiled code
@@ -120,13 +119,16 @@ impl std::error::Error for LockError {
 pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     limits::limit(grants.bounds)?;
     seccomp::hide_from_proc()?;
-    rustix::thread::set_no_new_privs(true)
-        .map_err(|error| LockError::new("the end of new privileges", error))?;
     let lock = Lock {
         forbids_paths: !grants.has_own_root && grants.files.is_empty(),
         may_lack_parts: grants.may_lack_parts,
     };
     let is_restricted = lock.put_on(landlock::restrict(grants))?;
+    if !is_restricted {
+        // Landlock would have seen to it.
+        rustix::thread::set_no_new_privs(true)
+            .map_err(|error| LockError::new("the end of new privileges", error))?;
+    }
     let has_read_only = grants.files.iter().any(|right| !right.is_writable);
     if !is_restricted && !grants.has_own_root && has_read_only {
         return Err(LockError::missing(

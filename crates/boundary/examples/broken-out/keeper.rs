@@ -249,6 +249,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
         root,
         owner: None,
         limits: Limits::default(),
+        is_pinned: false,
     };
     let mut workload = boundary.start(&spec).expect("the boundary can be made");
     Box::new(move || workload.wait().expect("it is our child"))

@@ -22,6 +22,7 @@ mod owner_map;
 mod plan;
 mod refusal;
 
+use crate::sys::affinity::Pin;
 use crate::sys::clone::spawn;
 use crate::{
     Boundary, Content, Exit, Files, Ids, Lack, Layout, Mount, Root, Spec, StartError, Workload,
@@ -237,7 +238,7 @@ impl ProcessBoundary {
         })?;
         // In a user namespace threads are counted for it alone (Linux 5.14).
         let are_threads_own = match becomes {
-            Some(ids) => ids == self.ids(),
+            Some(ids) => ids.user >= FIRST_RUNNER_ID,
             None => place == Place::UserNamespace,
         };
         Ok(Spawned {
@@ -309,13 +310,22 @@ impl Boundary for ProcessBoundary {
     fn start(&self, spec: &Spec<'_>) -> Result<Box<dyn Workload>, StartError> {
         check_owner(spec, self.caller)?;
         let groups = groups(&spec.limits)?;
+        let mut pin = if spec.is_pinned {
+            Pin::this_thread()
+        } else {
+            None
+        };
         let spawned = self.spawn(spec, &groups)?;
+        if let Some(pin) = &mut pin {
+            pin.take_along(spawned.pid);
+        }
         let pidfd = rustix::process::pidfd_open(spawned.pid, PidfdFlags::empty())
             .map_err(|error| StartError::new("watch a runner", error.into()))?;
         Ok(Box::new(ProcessWorkload {
             pidfd,
             layout: spawned.layout,
             groups,
+            pin,
             are_threads_own: spawned.are_threads_own,
             may_lack_parts: self.may_lack_parts,
             is_reaped: false,
@@ -360,6 +370,7 @@ struct ProcessWorkload {
     pidfd: OwnedFd,
     layout: Layout,
     groups: Groups,
+    pin: Option<Pin>,
     are_threads_own: bool,
     may_lack_parts: bool,
     is_reaped: bool,
@@ -391,6 +402,10 @@ impl Workload for ProcessWorkload {
         self.may_lack_parts
     }
 
+    fn settle(&mut self) {
+        self.pin = None;
+    }
+
     fn exit_event(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -416,6 +431,7 @@ impl Workload for ProcessWorkload {
                 Err(error) => return Err(error.into()),
             }
         };
+        self.settle();
         self.is_reaped = true;
         let status = status.ok_or_else(|| io::Error::other("the kernel told no exit status"))?;
         Ok(match (status.exit_status(), status.terminating_signal()) {

@@ -102,8 +102,9 @@ pub fn spawn(
         environment: environment.as_ptr(),
         failure: None,
     };
-    let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
-    let top = stack.as_mut_ptr_range().end;
+    // Nothing of it is read before it is written, and most of it never.
+    let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
+    let top = stack.spare_capacity_mut().as_mut_ptr_range().end;
     let flags = flags | libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the child runs `child` on a stack of its own that outlives it, because CLONE_VFORK
     // keeps this thread from running until the child has exec'd or ended; `plan` lives as long.

@@ -1,5 +1,6 @@
 //! System calls that no well-kept crate offers as they are needed here. Each function makes one.
 
+pub mod affinity;
 pub mod clone;
 pub mod memory_file;
 pub mod mount;
