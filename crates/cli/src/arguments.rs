@@ -4,7 +4,7 @@ use crate::flags::{EngineFlags, GrantFlags, LimitFlags};
 use crate::printer::{self, Format};
 use crate::verbs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use lighter_types::escape::escape;
 use lighter_types::exit;
 use std::ffi::{OsStr, OsString};
@@ -39,7 +39,7 @@ enum Verb {
         subcommand_value_name = "PROGRAM",
         disable_help_subcommand = true
     )]
-    Explain(Box<ExplainArguments>),
+    Explain(Deferred<ExplainArguments>),
     /// Compile a program, so that its first run starts at once
     Compile {
         /// The program
@@ -61,6 +61,30 @@ enum Verb {
     },
     /// Show the version
     Version(FormatFlag),
+}
+
+/// Arguments that are described only once their command is called: the many flags of one verb cost
+/// the others nothing.
+struct Deferred<T>(Box<T>);
+
+impl<T: Args> Args for Deferred<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(T::augment_args_for_update)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(|arguments| Self(Box::new(arguments)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 #[derive(Subcommand)]
@@ -114,6 +138,9 @@ pub(crate) struct RunArguments {
 }
 
 #[derive(Args)]
+#[command(
+    about = "Show what a program is, what it imports, what the flags grant it and what is missing"
+)]
 pub(crate) struct ExplainArguments {
     #[command(flatten)]
     pub(crate) grants: GrantFlags,
@@ -176,7 +203,7 @@ pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
     let CommandLine { engine, verb } = line;
     match verb {
         Verb::Run(arguments) => verbs::run::run(&engine, *arguments),
-        Verb::Explain(arguments) => verbs::explain::explain(&engine, *arguments),
+        Verb::Explain(arguments) => verbs::explain::explain(&engine, *arguments.0),
         Verb::Compile { program, stub } => verbs::compile::compile(&engine, program, &stub),
         Verb::System(SystemVerb::Df(format)) => verbs::system::df(&engine, format.format),
         Verb::System(SystemVerb::Prune { force }) => verbs::system::prune(&engine, force),
