@@ -103,6 +103,7 @@ fn keep(case: &str) {
         root: Root::Directory(empty.as_fd()),
         owner: None,
         limits: Limits::default(),
+        code_bytes: 0,
         streams: Streams::Caller,
         coredump: None,
         time_limit: Some(TIME_LIMIT),

@@ -6,10 +6,10 @@
 //!
 //! VICTIM is 0 for the command itself, 1 for the first process that it starts, and so on. COUNT is of
 //! the victim's calls, from 1. Then it waits until no process is left, and tells how the
-//! command ended and how often the victim was at a call:
+//! command ended, how often the victim was at a call, and how many page faults they all had:
 //!
 //! ```text
-//!   CODE COUNT        128 and the signal's number for one that was killed
+//!   CODE COUNT FAULTS        CODE is 128 and the signal's number for one that was killed
 //! ```
 //!
 //! It fails if a process is left after ten seconds.
@@ -46,6 +46,19 @@ fn started(pid: i32) -> i32 {
         libc::ptrace(libc::PTRACE_GETEVENTMSG as _, pid, 0, &raw mut started);
     }
     i32::try_from(started).expect("it is a process number")
+}
+
+/// The page faults of all children and theirs that needed no disk.
+fn page_faults() -> i64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes to this local.
+    #[expect(unsafe_code, reason = "rustix has no getrusage of children")]
+    unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+    }
+    // SAFETY: an all-zero `rusage` is a valid one, too.
+    #[expect(unsafe_code, reason = "the call has filled it in")]
+    unsafe { usage.assume_init() }.ru_minflt
 }
 
 /// A child that changed its state, if there is one.
@@ -126,7 +139,8 @@ impl Tracer {
             }
         }
         let code = self.code.expect("the command has ended");
-        writeln!(std::io::stdout(), "{code} {}", self.calls).expect("standard output is open");
+        writeln!(std::io::stdout(), "{code} {} {}", self.calls, page_faults())
+            .expect("standard output is open");
     }
 
     fn hear(&mut self, pid: i32, status: i32) {

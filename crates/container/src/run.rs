@@ -44,6 +44,8 @@ pub struct RunRequest<'a> {
     pub owner: Option<Ids>,
     /// What the guest may use up.
     pub limits: Limits,
+    /// How large its code is, in bytes, if its memory is limited.
+    pub code_bytes: u64,
     /// The streams.
     pub streams: Streams,
     /// Where a core dump goes.
@@ -86,6 +88,7 @@ pub fn run(
         true,
         descriptors,
     )?;
+    session.set_code_bytes(request.code_bytes);
     let bundle = bundle(&Start {
         layout: session.layout(),
         terminals: wiring.terminals,

@@ -96,6 +96,7 @@ const MESSAGES_PER_SECOND: u32 = 1024;
 pub(crate) struct Session {
     workload: Box<dyn Workload>,
     limits: Limits,
+    code_bytes: u64,
     control: OwnedFd,
     incoming: Vec<u8>,
     has_hung_up: bool,
@@ -139,6 +140,7 @@ impl Session {
         Ok(Self {
             workload,
             limits,
+            code_bytes: 0,
             control,
             incoming: Vec::new(),
             has_hung_up: false,
@@ -150,6 +152,11 @@ impl Session {
 
     pub(crate) fn layout(&self) -> Layout {
         self.workload.layout()
+    }
+
+    /// Tells how large the code is that the runner maps, in bytes.
+    pub(crate) fn set_code_bytes(&mut self, code_bytes: u64) {
+        self.code_bytes = code_bytes;
     }
 
     /// What the guest is held to.
@@ -165,7 +172,7 @@ impl Session {
             may_lack_parts: self.workload.may_lack_parts(),
             data_bytes: self
                 .limits
-                .data_bytes()
+                .data_bytes(self.code_bytes)
                 .filter(|_| !self.workload.is_memory_held()),
             threads: self.workload.are_threads_own().then_some(threads),
         }

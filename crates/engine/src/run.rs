@@ -18,7 +18,7 @@ use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;
 use lighter_types::secret::SecretBytes;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -145,6 +145,7 @@ impl Engine {
                 Streams::Caller
             },
             limits: run.options.limits,
+            code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
         };
@@ -201,6 +202,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// How large the code is, where that has to be known.
+    fn code_bytes(&self, code: &Code) -> u64 {
+        match self.options.limits.memory_bytes {
+            // What cannot be looked at cannot be mapped either, and that is told.
+            Some(_) => fs::metadata(code.directory.join(CODE_FILE)).map_or(0, |code| code.len()),
+            None => 0,
+        }
+    }
+
     fn bundle(&self, program: &Program, code: &Code, start: &Start) -> Bundle {
         let options = self.options;
         let layout = &start.layout;

@@ -130,11 +130,12 @@ impl Limits {
         self
     }
 
-    /// What a process may have of data, in bytes, so that its guest can have its memory.
+    /// What a process may have of data, in bytes, so that its guest can have its memory. Code of
+    /// this size is data while it is mapped, twice where it has to be copied.
     #[must_use]
-    pub fn data_bytes(&self) -> Option<u64> {
+    pub fn data_bytes(&self, code_bytes: u64) -> Option<u64> {
         let threads = u64::from(self.most_threads()) * THREAD_BYTES;
-        let besides = RUNTIME_BYTES + threads;
+        let besides = (RUNTIME_BYTES + threads).saturating_add(code_bytes.saturating_mul(2));
         self.memory_bytes.map(|bytes| bytes.saturating_add(besides))
     }
 

@@ -5,7 +5,7 @@
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
-//! worst time.
+//! worst time; [`start`] is what a start costs.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod poor;
 mod programs;
 mod robust;
 mod run;
+mod start;
 mod surprises;
 mod terminal;
 mod wasi_p3;
