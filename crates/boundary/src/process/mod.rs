@@ -236,10 +236,10 @@ impl ProcessBoundary {
             let source = io::Error::other("the kernel gave no process number");
             StartError::new("start a runner", source)
         })?;
-        // In a user namespace threads are counted for it alone (Linux 5.14).
+        // In a user namespace threads are counted for it alone (Linux 5.14), and root's never.
         let are_threads_own = match becomes {
             Some(ids) => ids.user >= FIRST_RUNNER_ID,
-            None => place == Place::UserNamespace,
+            None => place == Place::UserNamespace && !is_root,
         };
         Ok(Spawned {
             pid,

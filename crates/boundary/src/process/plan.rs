@@ -125,10 +125,11 @@ impl Plan {
         Ok(())
     }
 
-    /// In a user namespace the caller stays who it is; others are nobody.
+    /// In a user namespace the caller stays who it is; others are nobody. But root is not root
+    /// there: it would get all rights over the namespace back with its program.
     fn map_own_ids(&mut self) {
         let Ids { user, group } = self.caller;
-        let map = |id: u32| format!("{id} {id} 1\n").into_bytes();
+        let map = |id: u32| format!("{} {id} 1\n", inner_id(id)).into_bytes();
         self.steps.push(Step::WriteProc(
             c"/proc/self/setgroups".into(),
             b"deny".to_vec(),
@@ -139,9 +140,16 @@ impl Plan {
             .push(Step::WriteProc(c"/proc/self/gid_map".into(), map(group)));
     }
 
-    /// The ids that the runner has.
+    /// The ids that the runner has, as it sees them itself.
     fn ids(&self) -> Ids {
-        self.becomes.unwrap_or(self.caller)
+        match (self.becomes, self.place) {
+            (Some(ids), _) => ids,
+            (None, Place::UserNamespace) => Ids {
+                user: inner_id(self.caller.user),
+                group: inner_id(self.caller.group),
+            },
+            (None, _) => self.caller,
+        }
     }
 
     fn mount(&mut self, mount: &Mount, owner_map: Option<&OwnerMap>) -> Result<(), StartError> {
@@ -250,6 +258,11 @@ impl Plan {
                 .map(|(fd, place)| Step::PlaceDescriptor(fd, place)),
         );
     }
+}
+
+/// The id in a runner's user namespace that stands for an id outside.
+fn inner_id(id: u32) -> u32 {
+    id.max(1)
 }
 
 /// The names that a target is made of.

@@ -32,19 +32,52 @@ pub(crate) fn assert_refused(case: &str) {
     assert_refused_when_locked(case);
 }
 
+/// The kernel counts no threads of root's, so a root without rights is held to their number by control
+/// groups alone.
+const THREADS: &str = "threads_above_the_limit_are_refused";
+
 /// Runs a case of which there is nothing to see without the lock.
 #[track_caller]
 pub(crate) fn assert_refused_when_locked(case: &str) {
     if !require("root", is_root(), "only root can become an ordinary user") {
         return;
     }
-    let users = [
-        ("root", Workspace::new(program())),
-        ("a user", Workspace::of_ordinary_user(program())),
+    let both: &[&str] = &["tree", "empty"];
+    let deprived = example("lighter-lock", "deprived");
+    let deprived = deprived.to_str().expect("the path is text");
+    let rights = "-sys_admin,-sys_ptrace,-setuid,-setgid,-sys_chroot";
+    let surroundings = [
+        ("root", Workspace::new(program()), &[][..], both),
+        ("a user", Workspace::of_ordinary_user(program()), &[], both),
+        (
+            "root without rights",
+            Workspace::new(program()),
+            &["setpriv", "--bounding-set", rights, "--inh-caps", rights],
+            both,
+        ),
+        // There is no tree for it.
+        (
+            "root without rights and namespaces",
+            Workspace::new(program()),
+            &[
+                "setpriv",
+                "--bounding-set",
+                rights,
+                "--inh-caps",
+                rights,
+                deprived,
+                "user-namespaces",
+                "--",
+            ],
+            &["empty"],
+        ),
     ];
-    for (user, workspace) in users {
-        for root in ["tree", "empty"] {
-            let attempts = play(&workspace, root, case);
+    for (user, workspace, prefix, roots) in surroundings {
+        if !prefix.is_empty() && case == THREADS {
+            continue;
+        }
+        for root in roots {
+            let attempts = play_as(&workspace, prefix, root, case);
             assert!(!attempts.is_empty(), "{case} attempted nothing");
             let succeeded: Vec<_> = attempts
                 .iter()
@@ -76,7 +109,25 @@ fn check_free(case: &str, attempts: &BTreeMap<String, (End, String)>) {
 /// Plays a case: each attempt and what came of it.
 #[track_caller]
 fn play(workspace: &Workspace, root: &str, case: &str) -> BTreeMap<String, (End, String)> {
-    let outcome = workspace.lighter([root, case]).run();
+    play_as(workspace, &[], root, case)
+}
+
+/// Plays a case behind the words of another command.
+#[track_caller]
+fn play_as(
+    workspace: &Workspace,
+    prefix: &[&str],
+    root: &str,
+    case: &str,
+) -> BTreeMap<String, (End, String)> {
+    let run = match prefix {
+        [] => workspace.lighter([root, case]),
+        [first, rest @ ..] => {
+            let run = workspace.command(first).args(rest).arg(program());
+            run.args([root, case])
+        }
+    };
+    let outcome = run.run();
     assert_eq!(outcome.code, Some(0), "{case}: {}", outcome.describe());
     read(&outcome)
 }
