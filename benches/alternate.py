@@ -1,10 +1,11 @@
 """Runs commands that do the same in turns, and prints for each row minimum, median, peak memory and ratios.
 
-    alternate.py ROUNDS NUMBERS < rows
+    alternate.py ROUNDS NUMBERS [NUMBER=LIMIT]... < rows
 
 A row is `ROW <tab> ENGINE <tab> COMMAND`; those of one ROW are compared, the first with each other. NUMBERS is
-`time` or `time,memory`. BEFORE in the environment is a command of the shell that is run before each, untimed.
-All commands of a row must print the same the first time, which is not counted.
+`time` or `time,memory`; a limit is what the ratio of the minima promises. BEFORE in the environment is a command
+of the shell that is run before each, untimed. All commands of a row must print the same the first time, which
+is not counted.
 """
 
 import os
@@ -79,7 +80,7 @@ def show(rows, measured, index, number, limits):
         for other in others:
             least = min(values[first]) / min(values[other])
             cells += [f'{least:.3f}', f'{median(values[first]) / median(values[other]):.3f}']
-            limit = limits.get(f'{row}:{number}', limits.get(number))
+            limit = limits.get(number)
             if limit:
                 kept.append((f'{row}: {number} of {first} / {other}, min', least, float(limit), False))
         words.append((row, *cells))
@@ -87,7 +88,8 @@ def show(rows, measured, index, number, limits):
     heads = [head for engine in engines for head in (f'{engine}: min', 'median')]
     heads += [head for _ in list(engines)[1:] for head in ('ratio: min', 'median')]
     width = len(heads) + 1
-    table(('milliseconds' if number == 'time' else 'MiB', *heads), [(*row, *[''] * (width - len(row))) for row in words])
+    unit = 'milliseconds' if number == 'time' else 'MiB'
+    table((unit, *heads), [(*row, *[''] * (width - len(row))) for row in words])
     promises(kept)
 
 
