@@ -9,6 +9,7 @@ use toml::{Table, Value};
 /// Every crate and its layer, as ARCHITECTURE.md draws them.
 const LAYERS: &[(&str, u8)] = &[
     ("types", 0),
+    ("copy", 0),
     ("lock", 1),
     ("testkit", 1),
     ("image", 2),

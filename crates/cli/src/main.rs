@@ -6,6 +6,8 @@ mod printer;
 mod settings;
 mod verbs;
 
+// The program file gets its memcpy, memmove and memset from it.
+use lighter_copy as _;
 use std::process::ExitCode;
 
 #[global_allocator]
