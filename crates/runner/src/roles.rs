@@ -52,6 +52,7 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
 
 fn compile(order: &InspectOrder, confinement: Confinement) -> Result<ProgramKind, Failure> {
     let mut artifact = take(ARTIFACT_FD);
+    crate::memory::keep_per_thread();
     let program = read_program(order, Role::Compile, confinement)?;
     let (kind, code) = lighter_wasm::compile(&program, order)?;
     artifact
