@@ -24,6 +24,8 @@ pub(crate) use sweep::{prune, usage};
 
 use crate::Error;
 use crate::program::{Program, Sealed, seal};
+use blake2::digest::consts::U32;
+use blake2::{Blake2b, Digest as _};
 use hmac::{Hmac, KeyInit, Mac};
 use identity::Identity;
 use lighter_types::cpu::CpuFeatures;
@@ -32,7 +34,7 @@ use lighter_types::program::ProgramKind;
 use record::InstallationKey;
 use rustix::fs::{FlockOperation, StatVfsMountFlags};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -399,7 +401,7 @@ fn unique_name(prefix: &str) -> String {
 
 /// The name of a file's record: which file it speaks of, wherever the record lies.
 fn file_name(stat: &rustix::fs::Stat) -> [u8; 32] {
-    let mut hasher = Sha256::new();
+    let mut hasher = Blake2b::<U32>::new();
     hasher.update(b"lighter file\0");
     hasher.update(stat.st_dev.to_le_bytes());
     hasher.update(stat.st_ino.to_le_bytes());
@@ -407,7 +409,7 @@ fn file_name(stat: &rustix::fs::Stat) -> [u8; 32] {
 }
 
 fn key(digest: &Digest, cpu: CpuFeatures) -> [u8; 32] {
-    let mut hasher = Sha256::new();
+    let mut hasher = Blake2b::<U32>::new();
     hasher.update(b"lighter compiled code 1\0");
     hasher.update(lighter_wasm::BUILD_ID.as_bytes());
     hasher.update(cpu.bits().to_le_bytes());
