@@ -7,7 +7,9 @@
 //!       │ no                                         equal verdict: six comparisons for
 //!   number >= l ? ─── ...                            any call, which is also what the
 //!                                                    kernel pays when it caches the
-//!   leaf: allow │ refuse with EPERM │ look at one argument     verdicts of a new filter
+//!   conditions on arguments                          verdicts of a new filter
+//!   allow │ refuse with EPERM │ refuse with ENOSYS   once each: the kernel compiles every
+//!                                                    instruction at every start
 //! ```
 
 use crate::calls::When;
@@ -17,6 +19,7 @@ use libc::sock_filter;
 pub(crate) type Rule = (u32, When);
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
 const JUMP_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const JUMP_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
 const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
@@ -53,98 +56,134 @@ fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 ///
 /// `rules` is sorted by number, each number once.
 pub(crate) fn program(rules: &[Rule]) -> Vec<sock_filter> {
-    let mut code = vec![
-        instruction(LOAD, OFFSET_ARCHITECTURE),
-        jump(JUMP_EQUAL, ARCHITECTURE, 1, 0),
-        instruction(RETURN, KILL),
-        instruction(LOAD, OFFSET_NUMBER),
-    ];
-    code.extend(search(&ranges(rules)));
-    code
-}
-
-/// The verdict from a number on, up to the next range's.
-#[derive(Clone, Copy, PartialEq)]
-enum Verdict {
-    Refuse,
-    When(When),
-}
-
-fn ranges(rules: &[Rule]) -> Vec<(u32, Verdict)> {
-    let mut ranges = vec![(0, Verdict::Refuse)];
-    let mut push = |start: u32, verdict: Verdict| match ranges.last_mut() {
-        Some(last) if last.0 == start => last.1 = verdict,
-        _ => ranges.push((start, verdict)),
+    let mut program = Backwards::default();
+    let ends = Ends {
+        absent: program.push(instruction(RETURN, ABSENT)),
+        refuse: program.push(instruction(RETURN, REFUSE)),
+        allow: program.push(instruction(RETURN, ALLOW)),
     };
+    let mut ranges = vec![(0, ends.refuse)];
     for (number, when) in rules {
-        push(*number, Verdict::When(*when));
-        push(number + 1, Verdict::Refuse);
+        let verdict = program.condition(*when, &ends);
+        match ranges.last_mut() {
+            Some(last) if last.0 == *number => last.1 = verdict,
+            _ => ranges.push((*number, verdict)),
+        }
+        ranges.push((number + 1, ends.refuse));
     }
     // Neighbours of one verdict become one range.
     ranges.dedup_by(|next, previous| next.1 == previous.1);
-    ranges
+    let search = program.search(&ranges, ends.refuse);
+    program.go_on_at(search);
+    let search = program.push(instruction(LOAD, OFFSET_NUMBER));
+    let kill = program.push(instruction(RETURN, KILL));
+    program.branch(JUMP_EQUAL, ARCHITECTURE, search, kill);
+    program.push(instruction(LOAD, OFFSET_ARCHITECTURE));
+    program.finish()
 }
 
-fn search(ranges: &[(u32, Verdict)]) -> Vec<sock_filter> {
-    let (low, high) = ranges.split_at(ranges.len() / 2);
-    match (low, high) {
-        ([], []) => vec![instruction(RETURN, REFUSE)],
-        ([], [(_, verdict)]) => leaf(*verdict),
-        (_, [(middle, _), ..]) => {
-            let left = search(low);
-            let far = u8::try_from(left.len()).unwrap_or(u8::MAX);
-            let mut code = vec![jump(JUMP_AT_LEAST, *middle, far, 0)];
-            code.extend(left);
-            code.extend(search(high));
-            code
-        }
-        (_, []) => leaf(Verdict::Refuse),
+/// Where the returns stand that all paths share.
+struct Ends {
+    allow: Place,
+    refuse: Place,
+    absent: Place,
+}
+
+/// An instruction that is there already, counted from the end of the program.
+#[derive(Clone, Copy, PartialEq)]
+struct Place(usize);
+
+/// A program that is made from its end, since jumps only lead on.
+#[derive(Default)]
+struct Backwards(Vec<sock_filter>);
+
+impl Backwards {
+    /// Puts an instruction before all that are there.
+    fn push(&mut self, instruction: sock_filter) -> Place {
+        self.0.push(instruction);
+        Place(self.0.len() - 1)
     }
-}
 
-fn leaf(verdict: Verdict) -> Vec<sock_filter> {
-    match verdict {
-        Verdict::Refuse => vec![instruction(RETURN, REFUSE)],
-        Verdict::When(When::Always) => vec![instruction(RETURN, ALLOW)],
-        Verdict::When(When::Absent) => vec![instruction(RETURN, ABSENT)],
-        Verdict::When(When::Masked {
-            argument,
-            mask,
-            value,
-        }) => {
-            let mut code = masked(argument, mask, value, 1).to_vec();
-            code.push(instruction(RETURN, ALLOW));
-            code.push(instruction(RETURN, REFUSE));
-            code
+    /// How many instructions there are between the next one and a place.
+    fn way(&self, place: Place) -> usize {
+        self.0.len() - place.0 - 1
+    }
+
+    /// Has the next instruction followed by the one at a place.
+    fn go_on_at(&mut self, place: Place) -> Place {
+        match u32::try_from(self.way(place)) {
+            Ok(0) => place,
+            way => self.push(instruction(JUMP, way.unwrap_or(u32::MAX))),
         }
-        Verdict::When(When::BothMasked([first, second])) => {
-            let mut code = Vec::with_capacity(8);
-            code.extend(masked(first.0, first.1, first.2, 4));
-            code.extend(masked(second.0, second.1, second.2, 1));
-            code.push(instruction(RETURN, ALLOW));
-            code.push(instruction(RETURN, REFUSE));
-            code
+    }
+
+    /// Puts a comparison before all that is there. Its two ways are no more than 255 instructions
+    /// long, so what is farther away gets a jump on the way.
+    fn branch(&mut self, code: u16, k: u32, yes: Place, no: Place) -> Place {
+        let (yes, no) = (self.near(yes), self.near(no));
+        let [yes, no] = [yes, no].map(|place| u8::try_from(self.way(place)).unwrap_or(u8::MAX));
+        self.push(jump(code, k, yes, no))
+    }
+
+    /// The place, or a jump to it. Leaves room for one more jump.
+    fn near(&mut self, place: Place) -> Place {
+        if self.way(place) < usize::from(u8::MAX) {
+            return place;
         }
-        Verdict::When(When::OneOf { argument, values }) => {
-            let mut code = vec![instruction(LOAD, argument_offset(argument))];
-            for (index, value) in values.iter().enumerate() {
-                let to_allow = u8::try_from(values.len() - index).unwrap_or(u8::MAX);
-                code.push(jump(JUMP_EQUAL, *value, to_allow, 0));
+        self.go_on_at(place)
+    }
+
+    /// A binary search for the verdict of the range that the number lies in.
+    fn search(&mut self, ranges: &[(u32, Place)], otherwise: Place) -> Place {
+        let (low, high) = ranges.split_at(ranges.len() / 2);
+        match (low, high) {
+            ([], [(_, verdict)]) => *verdict,
+            (_, [(middle, _), ..]) => {
+                let high = self.search(high, otherwise);
+                let low = self.search(low, otherwise);
+                self.branch(JUMP_AT_LEAST, *middle, high, low)
             }
-            code.push(instruction(RETURN, REFUSE));
-            code.push(instruction(RETURN, ALLOW));
-            code
+            (_, []) => otherwise,
         }
     }
-}
 
-/// Goes on if an argument, masked, has its value, and else skips `otherwise` instructions.
-fn masked(argument: u8, mask: u32, value: u32, otherwise: u8) -> [sock_filter; 3] {
-    [
-        instruction(LOAD, argument_offset(argument)),
-        instruction(AND, mask),
-        jump(JUMP_EQUAL, value, 0, otherwise),
-    ]
+    /// What a rule says of a call: a return, or a look at its arguments first.
+    fn condition(&mut self, when: When, ends: &Ends) -> Place {
+        match when {
+            When::Always => ends.allow,
+            When::Absent => ends.absent,
+            When::Masked {
+                argument,
+                mask,
+                value,
+            } => self.masked((argument, mask, value), ends.allow, ends.refuse),
+            When::BothMasked([first, second]) => {
+                let second = self.masked(second, ends.allow, ends.refuse);
+                self.masked(first, second, ends.refuse)
+            }
+            When::OneOf { argument, values } => {
+                let mut otherwise = ends.refuse;
+                for value in values {
+                    otherwise = self.branch(JUMP_EQUAL, *value, ends.allow, otherwise);
+                }
+                if values.is_empty() {
+                    return otherwise;
+                }
+                self.push(instruction(LOAD, argument_offset(argument)))
+            }
+        }
+    }
+
+    /// Whether an argument, masked, has its value.
+    fn masked(&mut self, (argument, mask, value): (u8, u32, u32), yes: Place, no: Place) -> Place {
+        self.branch(JUMP_EQUAL, value, yes, no);
+        self.push(instruction(AND, mask));
+        self.push(instruction(LOAD, argument_offset(argument)))
+    }
+
+    fn finish(self) -> Vec<sock_filter> {
+        self.0.into_iter().rev().collect()
+    }
 }
 
 /// Where the low half of an argument lies in `struct seccomp_data`, little-endian.
@@ -210,6 +249,7 @@ mod tests {
                     }
                 }
                 AND => accumulator &= step.k,
+                JUMP => at += step.k as usize,
                 JUMP_EQUAL if accumulator == step.k => at += usize::from(step.jt),
                 JUMP_AT_LEAST if accumulator >= step.k => at += usize::from(step.jt),
                 JUMP_EQUAL | JUMP_AT_LEAST => at += usize::from(step.jf),
@@ -252,6 +292,38 @@ mod tests {
         assert_eq!(verdict(&program, ARCHITECTURE, 435, [0; 6]), ABSENT);
         assert_eq!(verdict(&program, ARCHITECTURE, 0x4000_0000, [0; 6]), REFUSE);
         assert_eq!(verdict(&program, ARCHITECTURE, u32::MAX, [0; 6]), REFUSE);
+    }
+
+    #[test]
+    fn filter_without_rules_refuses_everything() {
+        let program = program(&[]);
+        assert!((0..1000).all(|number| verdict(&program, ARCHITECTURE, number, [0; 6]) == REFUSE));
+    }
+
+    #[test]
+    fn far_verdicts_are_reached() {
+        // Every third number, with conditions: far more than a jump of a comparison reaches over.
+        let rules: Vec<Rule> = (0..300)
+            .map(|index| match index % 3 {
+                0 => (3 * index, When::Always),
+                1 => (3 * index, RULES[2].1),
+                _ => (3 * index, RULES[3].1),
+            })
+            .collect();
+        let program = program(&rules);
+        assert!(program.len() > 1000);
+        for number in 0..1000 {
+            let of = |arguments| verdict(&program, ARCHITECTURE, number, arguments);
+            let (allowed, first, second) = match (number % 3, number / 3 % 3, number < 900) {
+                (0, 0, true) => (ALLOW, ALLOW, ALLOW),
+                (0, 1, true) => (ALLOW, ALLOW, REFUSE),
+                (0, 2, true) => (ALLOW, REFUSE, ALLOW),
+                _ => (REFUSE, REFUSE, REFUSE),
+            };
+            assert_eq!(of([0, 3, 0, 0, 0, 0]), allowed, "{number}");
+            assert_eq!(of([0, 4, 0, 0, 0, 0]), first, "{number}");
+            assert_eq!(of([0, 3, 4, 0, 0, 0]), second, "{number}");
+        }
     }
 
     #[test]
