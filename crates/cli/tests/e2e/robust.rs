@@ -189,33 +189,70 @@ fn keeper_without_memory_says_so() {
     );
 }
 
+/// Guests that misbehave at the start, in the middle and at the exit, and the codes they end with.
+const BAD_GUESTS: [(&str, &str, i32); 10] = [
+    ("start", "(start $f) (func $f unreachable)", 134),
+    ("leave", "(start $f) (func $f (call $exit (i32.const 7)))", 7),
+    (
+        "trap",
+        "(func (export \"_start\") (drop (i32.load (i32.const -4))))",
+        134,
+    ),
+    (
+        "grow",
+        "(func (export \"_start\") (loop (drop (memory.grow (i32.const 64))) (br 0)))",
+        137,
+    ),
+    (
+        "table",
+        "(table $t 0 funcref)
+         (func (export \"_start\")
+           (loop (drop (table.grow $t (ref.null func) (i32.const 100000))) (br 0)))",
+        137,
+    ),
+    (
+        "nest",
+        "(func $f (export \"_start\") (call $f) (call $f))",
+        134,
+    ),
+    ("spin", "(func (export \"_start\") (loop (br 0)))", 124),
+    (
+        "flood",
+        "(func (export \"_start\")
+           (loop (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))) (br 0)))",
+        124,
+    ),
+    (
+        "deep",
+        "(func $f (param i32)
+           (if (i32.eqz (local.get 0)) (then (call $exit (i32.const 8))))
+           (call $f (i32.sub (local.get 0) (i32.const 1)))
+           (call $exit (i32.const 9)))
+         (func (export \"_start\") (call $f (i32.const 5000)))",
+        8,
+    ),
+    (
+        "late",
+        "(func (export \"_start\")
+           (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+           (call $exit (i32.const 256)))",
+        0,
+    ),
+];
+
 #[test]
-fn hundred_guests_that_misbehave_at_once_all_end() {
+fn thousand_guests_that_misbehave_at_once_all_end() {
     let workspace = workspace();
-    let programs = [
-        (
-            "trap",
-            "(module (func (export \"_start\") unreachable))",
-            134,
-        ),
-        ("start", "(module (start $f) (func $f unreachable))", 134),
-        (
-            "grow",
-            "(module (memory 1) (func (export \"_start\") (loop (drop (memory.grow (i32.const 64))) (br 0))))",
-            137,
-        ),
-        (
-            "nest",
-            "(module (func $f (export \"_start\") (call $f) (call $f)))",
-            134,
-        ),
-        (
-            "spin",
-            "(module (func (export \"_start\") (loop (br 0))))",
-            124,
-        ),
-    ];
-    for (name, text, _) in programs {
+    for (name, text, _) in BAD_GUESTS {
+        // The written piece is the first page, itself included.
+        let text = format!(
+            "(module
+               (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+               (import \"wasi_snapshot_preview1\" \"fd_write\" (func $write (param i32 i32 i32 i32) (result i32)))
+               (memory (export \"memory\") 1)
+               (data (i32.const 4) \"\\00\\00\\01\\00\")
+               {text})"
+        );
         let program = workspace.write(format!("{name}.wat"), text);
         workspace
             .lighter(["compile"])
@@ -223,19 +260,26 @@ fn hundred_guests_that_misbehave_at_once_all_end() {
             .run()
             .assert(0, "");
     }
-    // Each prints the code it ended with.
-    let script = "for round in $(seq 20); do
-          for name in trap start grow nest spin; do
-            { \"$0\" run -m 64m --timeout 2s ./$name.wat 2>/dev/null; echo $name $?; } &
+    // Each prints the code it ended with, and none waits for another. Those without an end have two seconds.
+    let names = BAD_GUESTS.map(|(name, ..)| name).join(" ");
+    let script = format!(
+        "for round in $(seq 100); do
+          for name in {names}; do
+            case $name in spin | flood) limit=2s ;; *) limit=10m ;; esac
+            {{ \"$0\" run -m 64m --timeout $limit ./$name.wat >/dev/null 2>&1; echo $name $?; }} &
           done
         done
-        wait";
-    let run = workspace.command("sh").args(["-c", script]);
+        wait"
+    );
+    let run = workspace.command("sh").args(["-c", &script]);
     let outcome = run.arg(env!("CARGO_BIN_EXE_lighter")).run();
     let text = outcome.stdout_text();
-    for (name, _, code) in programs {
+    for (name, _, code) in BAD_GUESTS {
         let line = format!("{name} {code}");
+        let ended = text.lines().filter(|found| found.starts_with(name));
+        let other: Vec<&str> = ended.filter(|found| *found != line).collect();
+        assert_eq!(other, [""; 0], "{line}");
         let count = text.lines().filter(|found| *found == line).count();
-        assert_eq!(count, 20, "{line}: {text}");
+        assert_eq!(count, 100, "{line}");
     }
 }
