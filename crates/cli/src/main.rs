@@ -8,12 +8,11 @@ mod verbs;
 
 // The program file gets its memcpy, memmove and memset from it.
 use lighter_copy as _;
-use std::process::ExitCode;
 
 #[global_allocator]
 static MEMORY: lighter_runner::Memory = lighter_runner::Memory;
 
-fn main() -> ExitCode {
+fn main() {
     // A runner starts often and pays for nothing that only the command line needs.
     if std::env::args_os()
         .nth(1)
@@ -21,5 +20,5 @@ fn main() -> ExitCode {
     {
         lighter_runner::main();
     }
-    ExitCode::from(arguments::dispatch(std::env::args_os().collect()))
+    lighter_runner::end(arguments::dispatch(std::env::args_os().collect()));
 }

@@ -22,7 +22,10 @@ pub(crate) enum Format {
 
 /// Prints data. A reader that went away is no error.
 pub(crate) fn out(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Prints what is no data.

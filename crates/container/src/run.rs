@@ -160,7 +160,12 @@ impl Run<'_> {
                     session.settle();
                 }
                 Event::Deadline if self.is_time_to_tell() => self.tell(),
-                Event::Message(message) => self.hear(message, relay),
+                Event::Message(message) => {
+                    self.hear(message, relay);
+                    if self.last.is_some() {
+                        session.hang_up();
+                    }
+                }
                 Event::Misbehaved(reason) => {
                     session.kill();
                     return Ok(Outcome::Misbehaved { reason });
@@ -189,9 +194,6 @@ impl Run<'_> {
     }
 
     fn hear(&mut self, message: FromRunner, relay: &mut Relay) {
-        if self.last.is_some() {
-            return;
-        }
         match message {
             FromRunner::Loaded if self.is_loaded => {
                 self.misbehaved("it told its start twice");

@@ -323,6 +323,12 @@ impl Session {
         }
     }
 
+    /// Stops listening: the runner has said its last word.
+    pub(crate) fn hang_up(&mut self) {
+        self.has_hung_up = true;
+        self.incoming.clear();
+    }
+
     /// Whether the runner's process is gone, though what it wrote may not have been taken yet.
     pub(crate) fn has_exited(&self) -> bool {
         self.has_exited

@@ -38,8 +38,8 @@ pub fn main() -> ! {
 }
 
 /// Ends the process without running what is registered for exit: nothing of it is needed, and
-/// freeing a guest's memory piece by piece takes time.
-fn end(code: u8) -> ! {
+/// freeing memory piece by piece takes time. What was printed has to be flushed before.
+pub fn end(code: u8) -> ! {
     // SAFETY: the call takes a number and does not return.
     #[expect(unsafe_code, reason = "std offers no exit without its clean-up")]
     unsafe {

@@ -431,8 +431,11 @@ impl Workload for ProcessWorkload {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.settle();
         self.is_reaped = true;
+        if let Some(pin) = &mut self.pin {
+            pin.leave_behind();
+        }
+        self.settle();
         let status = status.ok_or_else(|| io::Error::other("the kernel told no exit status"))?;
         Ok(match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),

@@ -35,11 +35,16 @@ impl Pin {
     pub fn take_along(&mut self, child: Pid) {
         self.child = Some(child);
     }
+
+    /// Forgets the child, which is reaped: its number may be another process's by now.
+    pub fn leave_behind(&mut self) {
+        self.child = None;
+    }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        // A child that has ended needs no processor, and the mask was this thread's before.
+        // The only refusal is that the child has ended, and the mask was this thread's before.
         let _ = self
             .child
             .map(|child| sched_setaffinity(Some(child), &self.before));
