@@ -1,6 +1,6 @@
 //! What is wrong with what a user gives: the exit code, the words, and that nothing is left behind.
 
-use crate::{mount, workspace, workspace_of_ordinary_user};
+use crate::{leb, module, mount, workspace, workspace_of_ordinary_user};
 use lighter_testkit::{Outcome, Workspace, is_ci, is_root, require};
 use std::ffi::OsStr;
 use std::fs;
@@ -146,31 +146,32 @@ fn invalid_text_is_refused_with_the_line() {
     assert_nothing_left(&workspace);
 }
 
+/// A vector as WebAssembly writes it: `count` times the same bytes.
+fn repeated(count: usize, bytes: &[u8]) -> Vec<u8> {
+    [leb(count), bytes.repeat(count)].concat()
+}
+
+/// A module of so many types and functions, the first of which is its entry.
+fn many(types: usize, functions: usize, body: &[u8]) -> Vec<u8> {
+    let body = [leb(body.len()), body.to_vec()].concat();
+    module([
+        (1, repeated(types, b"\x60\0\0")),
+        (3, repeated(functions, &[0])),
+        (7, b"\x01\x06_start\0\0".to_vec()),
+        (10, repeated(functions, &body)),
+    ])
+}
+
+const MILLION: usize = 1_000_000;
+
 /// A sound function of four megabytes that holds a million values at once.
 fn greedy_program() -> Vec<u8> {
-    const VALUES: usize = 1_000_000;
-    let length = |mut value: usize| {
-        let mut bytes = Vec::new();
-        while value >= 0x80 {
-            bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        bytes.push(value as u8);
-        bytes
-    };
     // No locals; `i32.const 0, i32.eqz` for each value, then `i32.add` and at last `drop, end`.
     let mut body = vec![0];
-    body.extend(b"\x41\0\x45".repeat(VALUES));
-    body.extend(b"\x6a".repeat(VALUES - 1));
+    body.extend(b"\x41\0\x45".repeat(MILLION));
+    body.extend(b"\x6a".repeat(MILLION - 1));
     body.extend(b"\x1a\x0b");
-    let mut code = vec![1];
-    code.extend(length(body.len()));
-    code.extend(body);
-    let mut program = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0".to_vec();
-    program.extend(b"\x07\x0a\x01\x06_start\0\0\x0a");
-    program.extend(length(code.len()));
-    program.extend(code);
-    program
+    many(1, 1, &body)
 }
 
 #[test]
@@ -185,6 +186,46 @@ fn program_that_takes_too_much_memory_to_compile_is_refused() {
         ],
     );
     assert_eq!(outcome.stderr_text().lines().count(), 2);
+    assert_nothing_left(&workspace);
+}
+
+#[test]
+fn million_types_are_taken() {
+    let workspace = workspace();
+    run_file(&workspace, "x.wasm", many(MILLION, 1, b"\0\x0b")).assert(0, "");
+}
+
+#[test]
+fn million_functions_end_with_a_word() {
+    let workspace = workspace();
+    let outcome = run_file(&workspace, "x.wasm", many(1, MILLION, b"\0\x0b"));
+    let words = "x.wasm takes more than ";
+    outcome.assert_refused(
+        126,
+        &[words, " MiB of memory to read and compile", "hint: "],
+    );
+    assert_nothing_left(&workspace);
+}
+
+#[test]
+fn more_than_a_million_of_anything_is_refused() {
+    let workspace = workspace();
+    for (types, functions, what) in [(MILLION + 1, 1, "types"), (1, MILLION + 1, "functions")] {
+        let outcome = run_file(&workspace, "x.wasm", many(types, functions, b"\0\x0b"));
+        let words =
+            format!("x.wasm is not valid: {what} count exceeds limit of 1000000 (at offset");
+        outcome.assert_refused(126, &[&words, "hint: "]);
+    }
+    assert_nothing_left(&workspace);
+}
+
+#[test]
+fn million_blocks_in_each_other_end_with_a_word() {
+    let workspace = workspace();
+    let blocks = [b"\x02\x40".repeat(MILLION), b"\x0b".repeat(MILLION)].concat();
+    let body = [&[0], blocks.as_slice(), b"\x0b"].concat();
+    let outcome = run_file(&workspace, "x.wasm", many(1, 1, &body));
+    outcome.assert_refused(126, &["x.wasm takes more than ", "hint: "]);
     assert_nothing_left(&workspace);
 }
 

@@ -1,6 +1,6 @@
 //! That a run ends when it has to, whoever stands in the way.
 
-use crate::{workspace, workspace_of_ordinary_user};
+use crate::{leb, module, workspace, workspace_of_ordinary_user};
 use lighter_testkit::{Workspace, require};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -502,21 +502,7 @@ fn large_code_does_not_count_as_the_program_s_memory() {
     let mut segment = vec![1, 1];
     segment.extend(leb(data.len()));
     segment.extend(data);
-    let mut program = b"\0asm\x01\0\0\0\x0b".to_vec();
-    program.extend(leb(segment.len()));
-    program.extend(segment);
-    workspace.write("large.wasm", program);
+    workspace.write("large.wasm", module([(11, segment)]));
     let flags = ["run", "-m", "6m", "--pids-limit", "1", "./large.wasm"];
     workspace.lighter(flags).run().assert(0, "");
-}
-
-/// A number as WebAssembly writes it (core specification, "Integers": unsigned LEB128).
-fn leb(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 0x7f {
-        bytes.push(0x80 | (number & 0x7f) as u8);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }

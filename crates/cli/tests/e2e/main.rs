@@ -48,3 +48,25 @@ fn workspace_of_ordinary_user() -> Workspace {
 fn mount(source: &std::path::Path, target: &str) -> String {
     format!("{}:{target}", source.display())
 }
+
+/// A number as WebAssembly writes it (core specification, "Integers": unsigned LEB128).
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(0x80 | (number & 0x7f) as u8);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A module of these sections, each a number and its content (core specification, "Modules").
+fn module(sections: impl IntoIterator<Item = (u8, Vec<u8>)>) -> Vec<u8> {
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    for (number, content) in sections {
+        module.push(number);
+        module.extend(leb(content.len()));
+        module.extend(content);
+    }
+    module
+}
