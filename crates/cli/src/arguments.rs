@@ -170,6 +170,16 @@ struct RunLine {
     run: RunArguments,
 }
 
+impl RunLine {
+    fn read(words: &[OsString]) -> Option<Self> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words);
+        // What describes the flags is not taken apart: it goes with the process.
+        std::mem::forget(command);
+        Self::from_arg_matches(&matches.ok()?).ok()
+    }
+}
+
 /// Flags about the process rather than about its rights.
 #[derive(Args)]
 pub(crate) struct ProcessFlags {
@@ -205,22 +215,17 @@ pub(crate) enum Program {
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
-    let is_run = words
-        .iter()
-        .skip(1)
-        .find(|word| !is_flag(word))
-        .is_some_and(|word| word == "run");
+    let verb = words.iter().skip(1).find(|word| !is_flag(word)).cloned();
     if words.get(1).is_some_and(|word| word == "run")
         && let Some(words) = words.get(2..)
-        && let Ok(RunLine { engine, run }) = RunLine::try_parse_from(words)
+        && let Some(RunLine { engine, run }) = RunLine::read(words)
     {
         return verbs::run::run(&engine, run);
     }
-    let wrong_line = if is_run { exit::FAILED } else { exit::USAGE };
     let foreign = words.iter().find(|word| word.to_str().is_none()).cloned();
     let line = match CommandLine::try_parse_from(words) {
         Ok(line) => line,
-        Err(error) => return wrong(&error, foreign.as_deref(), wrong_line),
+        Err(error) => return wrong(&error, foreign.as_deref(), &verb.unwrap_or_default()),
     };
     let CommandLine { engine, verb } = line;
     match verb {
@@ -250,8 +255,14 @@ fn is_flag(word: &OsString) -> bool {
 
 /// Words for a wrong command line, and for `--help`, which is none.
 ///
-/// `foreign` is the line's first word that is not UTF-8, which clap does not name.
-fn wrong(error: &clap::Error, foreign: Option<&OsStr>, code: u8) -> u8 {
+/// `foreign` is the line's first word that is not UTF-8, which clap does not name; `verb` is its first
+/// that is no flag, so perhaps the value of one.
+fn wrong(error: &clap::Error, foreign: Option<&OsStr>, verb: &OsStr) -> u8 {
+    let code = if verb == "run" {
+        exit::FAILED
+    } else {
+        exit::USAGE
+    };
     let asked = |kind| {
         error
             .get(kind)
@@ -297,11 +308,13 @@ fn wrong(error: &clap::Error, foreign: Option<&OsStr>, code: u8) -> u8 {
             )
         }
     };
-    printer::error(
-        &message,
-        &[],
-        Some(&hint.unwrap_or_else(|| "see lighter --help".to_owned())),
-    );
+    let help = || {
+        let command = CommandLine::command();
+        let verb = command.find_subcommand(verb).map(clap::Command::get_name);
+        let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
+        format!("see lighter{verb} --help")
+    };
+    printer::error(&message, &[], Some(&hint.unwrap_or_else(help)));
     code
 }
 

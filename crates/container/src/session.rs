@@ -225,6 +225,14 @@ impl Session {
                 Ok(None) => {}
                 Err(error) => return Ok(Event::Misbehaved(error.to_string())),
             }
+            // All that it will ever say is there: no more than the socket holds.
+            if self.has_exited && !self.has_hung_up {
+                self.receive();
+                continue;
+            }
+            if self.has_exited && relay.is_drained() {
+                return self.reap().map(Event::Ended);
+            }
             let now = Instant::now();
             if now.duration_since(self.budget_since) >= Duration::from_secs(1) {
                 (self.budget, self.budget_since) = (MESSAGES_PER_SECOND, now);
@@ -247,11 +255,6 @@ impl Session {
         now: Instant,
     ) -> Result<Option<Event>, Failed> {
         let listens = !self.has_hung_up && self.budget > 0;
-        let control_events = if listens {
-            PollFlags::IN
-        } else {
-            PollFlags::empty()
-        };
         let mut wake = deadline.map(|deadline| deadline.duration_since(now));
         let mut wake_within =
             |time: Duration| wake = Some(wake.map_or(time, |wake| wake.min(time)));
@@ -262,10 +265,10 @@ impl Session {
             wake_within(time);
         }
         let mut polled = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        if !self.has_hung_up {
+        if listens {
             polled.push(PollFd::from_borrowed_fd(
                 self.control.as_fd(),
-                control_events,
+                PollFlags::IN,
             ));
         }
         let exit_at = polled.len();
@@ -299,11 +302,8 @@ impl Session {
         }
         if listens && ready.get(1) == Some(&true) {
             self.receive();
-            return Ok(None);
-        }
-        if self.has_exited || ready.get(exit_at) == Some(&true) {
+        } else if !self.has_exited && ready.get(exit_at) == Some(&true) {
             self.has_exited = true;
-            return self.ended(relay);
         }
         Ok(None)
     }
@@ -314,11 +314,12 @@ impl Session {
         match rustix::net::recv(&self.control, &mut chunk[..], RecvFlags::DONTWAIT) {
             Ok((0, _)) => self.has_hung_up = true,
             Ok((received, _)) => {
-                self.budget -= 1;
+                self.budget = self.budget.saturating_sub(1);
                 self.incoming
                     .extend_from_slice(chunk.get(..received).unwrap_or_default());
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => self.has_hung_up = self.has_exited,
             Err(_) => self.has_hung_up = true,
         }
     }
@@ -334,28 +335,11 @@ impl Session {
         self.has_exited
     }
 
-    /// The process has ended: hears what is left of its words, waits until what it wrote is taken,
-    /// then reaps it.
-    fn ended(&mut self, relay: &Relay) -> Result<Option<Event>, Failed> {
-        self.budget = self.budget.max(64);
-        if !self.has_hung_up {
-            let before = self.incoming.len();
-            self.receive();
-            if self.incoming.len() > before {
-                match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
-                    Ok(Some(message)) => return Ok(Some(Event::Message(message))),
-                    Ok(None) => {}
-                    Err(error) => return Ok(Some(Event::Misbehaved(error.to_string()))),
-                }
-            }
-        }
-        if !relay.is_drained() {
-            return Ok(None);
-        }
-        let exit = self.workload.wait().map_err(|source| Failed::Keeper {
+    /// Learns how the process ended, which has.
+    fn reap(&mut self) -> Result<Exit, Failed> {
+        self.workload.wait().map_err(|source| Failed::Keeper {
             action: "learn how the runner ended",
             source,
-        })?;
-        Ok(Some(Event::Ended(exit)))
+        })
     }
 }
