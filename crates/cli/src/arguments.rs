@@ -271,8 +271,7 @@ fn wrong(error: &clap::Error, foreign: Option<&OsStr>, verb: &OsStr) -> u8 {
     };
     let (message, hint) = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            printer::out(&error.render().to_string());
-            return 0;
+            return printer::out(&error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             printer::err(&error.render().to_string());

@@ -3,13 +3,16 @@
 use crate::settings;
 use lighter_engine::{Error, Observer};
 use lighter_types::escape::escape;
+use lighter_types::exit;
 use lighter_types::grant::{Grants, MountKind};
 use lighter_types::limits::MOST_THREADS;
 use lighter_types::refusal::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::stdio;
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::io::IsTerminal;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,17 +23,58 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Prints data. A reader that went away is no error.
-pub(crate) fn out(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+/// Prints data, and gives the code to end with: a reader that went away is no error, a full disk is one.
+pub(crate) fn out(text: &str) -> u8 {
+    match put(stdio::stdout(), text.as_bytes(), None) {
+        Ok(()) | Err(Errno::PIPE) => 0,
+        Err(failure) => {
+            let failure = std::io::Error::from(failure);
+            error(
+                &format!("could not write to standard output: {failure}"),
+                &[],
+                None,
+            );
+            exit::FAILED
+        }
+    }
 }
 
-/// Prints what is no data.
+/// Prints what is no data. It does not wait for long: a guest may have arranged for a reader that does not
+/// read, and its limits hold for the caller too.
 pub(crate) fn err(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    // There is nobody to tell.
+    let _ = put(stdio::stderr(), text.as_bytes(), Some(READER_TIME));
+}
+
+/// How long words wait for a reader of standard error.
+const READER_TIME: Duration = Duration::from_secs(2);
+
+/// What a stream that is ready takes without blocking, in bytes: `PIPE_BUF` of Linux.
+const READY_BYTES: usize = 4096;
+
+/// Writes to a stream, non-blocking or not, and waits for its reader no longer than `patience` in all.
+fn put(stream: BorrowedFd<'_>, mut bytes: &[u8], patience: Option<Duration>) -> Result<(), Errno> {
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    while !bytes.is_empty() {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        let mut ready = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+        match poll(&mut ready, left.as_ref()) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(failure) => return Err(failure),
+        }
+        match rustix::io::write(stream, bytes.get(..READY_BYTES).unwrap_or(bytes)) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// Prints an error: what failed, further lines that belong to it, and what to do.
@@ -60,9 +104,9 @@ pub(crate) fn failure(failure: &Error) -> u8 {
     failure.exit_code()
 }
 
-/// Prints one JSON value.
-pub(crate) fn json(value: &serde_json::Value) {
-    out(&format!("{value:#}\n"));
+/// Prints one JSON value, as [`out`] does.
+pub(crate) fn json(value: &serde_json::Value) -> u8 {
+    out(&format!("{value:#}\n"))
 }
 
 /// A size as Docker prints it: decimal units, at most three digits before the point.
@@ -134,31 +178,21 @@ impl Reporter {
     /// Tells as much as standard error takes at once.
     fn say(&mut self, text: &str) {
         self.untold.extend_from_slice(text.as_bytes());
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         while !self.untold.is_empty() {
-            let mut stderr = [PollFd::from_borrowed_fd(stdio::stderr(), PollFlags::OUT)];
-            if poll(&mut stderr, Some(&at_once)) != Ok(1) {
-                return;
-            }
             let chunk = self.untold.get(..READY_BYTES).unwrap_or(&self.untold);
-            match rustix::io::write(stdio::stderr(), chunk) {
-                Ok(written) => drop(self.untold.drain(..written)),
+            match put(stdio::stderr(), chunk, Some(Duration::ZERO)) {
+                Ok(()) => drop(self.untold.drain(..chunk.len())),
+                Err(Errno::TIMEDOUT) => return,
                 Err(_) => self.untold.clear(),
             }
         }
     }
 }
 
-/// What a stream that is ready takes without blocking, in bytes: `PIPE_BUF` of Linux.
-const READY_BYTES: usize = 4096;
-
 impl Drop for Reporter {
     fn drop(&mut self) {
         // The run is over, and signals do again what they do.
-        let _ = std::io::stderr().write_all(&self.untold);
+        let _ = put(stdio::stderr(), &self.untold, Some(READER_TIME));
     }
 }
 

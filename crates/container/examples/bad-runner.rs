@@ -44,6 +44,8 @@ const CASES: &[Case] = &[
     ("frame_that_does_not_end_is_no_word", unfinished),
     ("flood_of_refusals_is_cut", flood_of_refusals),
     ("flood_does_not_outlast_the_time_limit", flood),
+    ("end_without_a_word_after_many_is_heard", end_after_many),
+    ("long_last_word_after_many_is_heard", long_last_word),
     ("start_told_again_ends_the_runner", loaded_again),
     ("descriptors_in_a_frame_are_not_taken", descriptors),
     ("words_after_the_last_are_not_heard", after_the_last),
@@ -255,6 +257,26 @@ fn flood_of_refusals(mut control: File) {
         send(&mut control, &frame(&refused(number)));
     }
     send(&mut control, &frame(&exited(3)));
+}
+
+/// More words than are taken in a second.
+fn many(control: &mut File) {
+    for _ in 0..1025 {
+        send(control, &frame(&FromRunner::WantsInput));
+    }
+}
+
+fn end_after_many(mut control: File) {
+    many(&mut control);
+}
+
+fn long_last_word(mut control: File) {
+    many(&mut control);
+    let report = "x".repeat(20_000);
+    send(
+        &mut control,
+        &frame(&FromRunner::Ended(End::Trapped { report })),
+    );
 }
 
 fn flood(mut control: File) {

@@ -225,9 +225,7 @@ fn head(file: &File) -> io::Result<Vec<u8>> {
 
 fn read_stdin() -> Result<Program, Error> {
     let name = "standard input".to_owned();
-    let failed = |error: io::Error| {
-        Error::not_runnable("standard input", format!("cannot be read: {error}"), None)
-    };
+    let failed = |error| not_copied("standard input", &error);
     let mut file = memory_file::create(MEMORY_FILE).map_err(failed)?;
     let mut stdin = io::stdin().lock().take(PROGRAM_BYTES + 1);
     let length = io::copy(&mut stdin, &mut file).map_err(failed)?;
@@ -242,6 +240,18 @@ fn read_stdin() -> Result<Program, Error> {
     })
 }
 
+/// That a program could not be copied to memory.
+fn not_copied(name: &str, error: &io::Error) -> Error {
+    let (what, hint) = match error.kind() {
+        io::ErrorKind::FileTooLarge => (
+            "cannot be copied to memory",
+            Some("the limit on the size of files holds there too: raise it (ulimit -f)"),
+        ),
+        _ => ("cannot be read", None),
+    };
+    Error::not_runnable(name, format!("{what}: {error}"), hint.map(str::to_owned))
+}
+
 fn check_length(name: &str, length: u64) -> Result<(), Error> {
     if length > PROGRAM_BYTES {
         let reason = format!("is larger than {} MiB", PROGRAM_BYTES >> 20);
@@ -253,9 +263,7 @@ fn check_length(name: &str, length: u64) -> Result<(), Error> {
 /// Copies the program's bytes to where nobody changes them, and tells their digest: what is
 /// compiled is what was hashed.
 pub(crate) fn seal(program: &Program) -> Result<Sealed, Error> {
-    let failed = |error: io::Error| {
-        Error::not_runnable(&program.name, format!("cannot be read: {error}"), None)
-    };
+    let failed = |error| not_copied(&program.name, &error);
     let mut from = &program.file;
     from.rewind().map_err(failed)?;
     let mut to = memory_file::create(MEMORY_FILE).map_err(failed)?;

@@ -21,22 +21,15 @@ pub(crate) fn limit(bounds: Bounds) -> Result<(), LockError> {
     // The stack is no data, so it has a bound of its own.
     let stack = getrlimit(Resource::Stack).current.unwrap_or(STACK_BYTES);
     set(Resource::Stack, fixed(stack.min(STACK_BYTES)))?;
-    let bounded = [
+    let most = [
         (Resource::Data, bounds.data_bytes),
         (Resource::As, bounds.address_bytes),
         (Resource::Cpu, bounds.cpu_seconds),
         (Resource::Fsize, bounds.file_bytes),
-    ];
-    for (resource, bound) in bounded {
-        if let Some(bound) = bound {
-            set(resource, fixed(bound))?;
-        }
-    }
-    let threads = bounds.threads.map(u64::from);
-    let most = [
-        (Resource::Nproc, threads),
+        (Resource::Nproc, bounds.threads.map(u64::from)),
         (Resource::Nofile, Some(DESCRIPTORS)),
     ];
+    // A caller's own limit may be lower, and only root could raise it.
     for (resource, most) in most {
         let Some(most) = most else { continue };
         let hard = getrlimit(resource).maximum.unwrap_or(most);

@@ -8,8 +8,9 @@
 //!   pids/OWN/lighter-NS-PID-N                     of our groups that may have children
 //! ```
 //!
-//! A group lies below our own, so that whatever bounds us bounds it. NS is our process namespace:
-//! only of that can we tell whose keeper is gone and left a group behind.
+//! A group lies below our own, or, in version 2, where a group that holds processes can have no
+//! children, beside it if it has no bounds: so whatever bounds us bounds a runner too. NS is our process
+//! namespace: only of that can we tell whose keeper is gone and left a group behind.
 //!
 //! Sources: Linux, `Documentation/admin-guide/cgroup-v1` and `cgroup-v2.rst`.
 
@@ -150,15 +151,18 @@ impl Group {
         let own = own_prefix();
         remove_left_behind(parent, &own);
         if version == Version::Two {
-            let enabled: Vec<String> = controllers
-                .iter()
-                .map(|controller| format!("+{}", controller.name()))
-                .collect();
-            write(parent, "cgroup.subtree_control", &enabled.join(" "))?;
+            enable(parent, &controllers)?;
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let directory = parent.join(format!("{own}{}-{number}", std::process::id()));
-        fs::create_dir(&directory)?;
+        match fs::create_dir(&directory) {
+            // A killed keeper that had our process number has left it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_dir(&directory)?;
+                fs::create_dir(&directory)?;
+            }
+            made => made?,
+        }
         // Nothing can be done about a group that does not go away, and the next one will try.
         let undo = |error: io::Error| {
             let _ = fs::remove_dir(&directory);
@@ -249,6 +253,36 @@ fn set(
     Ok(())
 }
 
+/// Lets a group of version 2 give these controllers to its children.
+fn enable(parent: &Path, controllers: &[Controller]) -> io::Result<()> {
+    const FILE: &str = "cgroup.subtree_control";
+    let enabled = fs::read_to_string(parent.join(FILE))?;
+    let missing: Vec<String> = controllers
+        .iter()
+        .map(|controller| controller.name())
+        .filter(|name| !enabled.split_whitespace().any(|enabled| enabled == *name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    write(parent, FILE, &missing.join(" "))
+}
+
+/// Whether a group of version 2 holds what is in it to anything.
+fn is_bounded(group: &Path) -> bool {
+    let files = [
+        "memory.max",
+        "memory.high",
+        "memory.swap.max",
+        "cpu.max",
+        "pids.max",
+    ];
+    files.into_iter().any(|file| {
+        fs::read_to_string(group.join(file)).is_ok_and(|bound| !bound.starts_with("max"))
+    })
+}
+
 /// Writes a file that the kernel has made; none is created.
 fn write(directory: &Path, name: &str, value: &str) -> io::Result<()> {
     use io::Write;
@@ -314,7 +348,7 @@ impl Tree {
         Some(place(root, mount_point, path))
     }
 
-    /// Our group of version 2 and those around it, from the nearest on.
+    /// Our group of version 2 and those around it, from the nearest on, up to the first that has bounds.
     fn version_two(&self) -> impl Iterator<Item = PathBuf> {
         let path = self
             .groups
@@ -328,8 +362,12 @@ impl Tree {
             .zip(found)
             .map(|(path, (root, mount_point))| (place(root, mount_point, path), mount_point));
         own.into_iter().flat_map(|(own, mount_point)| {
+            let mut left = None;
             own.ancestors()
-                .take_while(|ancestor| ancestor.starts_with(mount_point))
+                .take_while(|ancestor| {
+                    ancestor.starts_with(mount_point)
+                        && !left.replace(*ancestor).is_some_and(is_bounded)
+                })
                 .map(Path::to_owned)
                 .collect::<Vec<_>>()
         })
@@ -368,7 +406,7 @@ pub(crate) fn no_processor_group(nano_cpus: u64) -> StartError {
     );
     error.hint = Some(
         "leave --cpus out, or run lighter where it may make control groups: as root, or in a \
-         systemd unit with Delegate=cpu"
+         systemd unit with Delegate=cpu and DelegateSubgroup=run"
             .to_owned(),
     );
     error
@@ -429,6 +467,48 @@ mod tests {
             "/sys/fs/cgroup",
         ];
         assert_eq!(found, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn group_of_version_two_that_has_bounds_is_not_left() {
+        let top = std::env::temp_dir().join(format!("cgroup-bounds-{}", std::process::id()));
+        let unit = top.join("system.slice/a.service");
+        fs::create_dir_all(&unit).expect("the name is ours");
+        let mounts = format!("30 25 0:26 / {} rw - cgroup2 cgroup2 rw\n", top.display());
+        let tree = tree("0::/system.slice/a.service\n", &mounts);
+        let bounds = [
+            ("memory.max", "max\n", 3),
+            ("cpu.max", "max 100000\n", 3),
+            ("pids.max", "9\n", 1),
+        ];
+        let counts = bounds.map(|(file, bound, expected)| {
+            fs::write(unit.join(file), bound).expect("it is ours");
+            (tree.version_two().count(), expected)
+        });
+        fs::remove_dir_all(&top).expect("it is ours");
+        assert!(
+            counts.iter().all(|(found, expected)| found == expected),
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn controllers_that_are_on_are_not_turned_on_again() {
+        let parent = std::env::temp_dir().join(format!("cgroup-on-{}", std::process::id()));
+        fs::create_dir(&parent).expect("the name is ours");
+        let file = parent.join("cgroup.subtree_control");
+        fs::write(&file, "memory pids\n").expect("it is ours");
+        let same = enable(&parent, &[Controller::Pids]);
+        let untouched = fs::read_to_string(&file).unwrap_or_default();
+        let more = enable(&parent, &Controller::ALL);
+        let written = fs::read_to_string(&file).unwrap_or_default();
+        fs::remove_dir_all(&parent).expect("it is ours");
+        assert!(same.is_ok() && more.is_ok());
+        assert_eq!(untouched, "memory pids\n");
+        assert!(
+            written.starts_with("+cpu") && !written.contains("+memory"),
+            "{written}"
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use std::collections::BTreeSet;
+use std::fs;
 
 /// This thread, and what it starts, stay on one processor until this is dropped.
 #[derive(Debug)]
@@ -44,11 +46,43 @@ impl Pin {
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        // The only refusal is that the child has ended, and the mask was this thread's before.
-        let _ = self
-            .child
-            .map(|child| sched_setaffinity(Some(child), &self.before));
+        if let Some(child) = self.child {
+            release(child, &self.before);
+        }
+        // The mask was this thread's before.
         let _ = sched_setaffinity(None, &self.before);
+    }
+}
+
+/// How often threads are looked for. One that is not pinned starts none that is, so it takes a process that
+/// wants to be held back to need more.
+const MOST_LOOKS: usize = 16;
+
+/// Gives all threads of a process these processors, those too that pinned ones have started.
+fn release(process: Pid, processors: &CpuSet) {
+    let threads = format!("/proc/{}/task", process.as_raw_nonzero());
+    let mut released = BTreeSet::new();
+    for _ in 0..MOST_LOOKS {
+        let Ok(entries) = fs::read_dir(&threads) else {
+            return;
+        };
+        let before = released.len();
+        for entry in entries.flatten() {
+            let number = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            if let Some(number) = number
+                && let Some(thread) = Pid::from_raw(number)
+                && released.insert(number)
+            {
+                // The only refusal is that the thread has ended.
+                let _ = sched_setaffinity(Some(thread), processors);
+            }
+        }
+        if released.len() == before {
+            return;
+        }
     }
 }
 

@@ -20,11 +20,7 @@ impl SignalEvents {
     /// # Errors
     /// No descriptor is left.
     pub fn open(signals: &[i32]) -> io::Result<Self> {
-        // SAFETY: the default action of a signal is set, which runs no code of ours.
-        #[expect(unsafe_code, reason = "rustix has no signal actions")]
-        unsafe {
-            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        }
+        set_action(libc::SIGCHLD, libc::SIG_DFL);
         let heard: Vec<i32> = signals
             .iter()
             .copied()
@@ -95,6 +91,21 @@ impl Drop for SignalEvents {
                 std::ptr::null_mut(),
             );
         }
+    }
+}
+
+/// Makes a write past the limit on the size of files an error, where it would end the process.
+pub fn survive_file_size_limit() {
+    set_action(libc::SIGXFSZ, libc::SIG_IGN);
+}
+
+/// Sets what a signal does, to one of the two actions that run no code.
+fn set_action(signal: i32, action: libc::sighandler_t) {
+    debug_assert!([libc::SIG_DFL, libc::SIG_IGN].contains(&action));
+    // SAFETY: the action runs no code of ours.
+    #[expect(unsafe_code, reason = "rustix has no signal actions")]
+    unsafe {
+        libc::signal(signal, action);
     }
 }
 

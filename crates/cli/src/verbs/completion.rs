@@ -11,6 +11,5 @@ pub(crate) fn completion(shell: Shell, command: &mut clap::Command) -> u8 {
     };
     let mut script = Vec::new();
     clap_complete::generate(shell, command, "lighter", &mut script);
-    printer::out(&String::from_utf8_lossy(&script));
-    0
+    printer::out(&String::from_utf8_lossy(&script))
 }

@@ -18,11 +18,15 @@ pub(crate) fn explain(flags: &EngineFlags, arguments: ExplainArguments) -> u8 {
         Err(error) => printer::failure(&error),
         Ok((explanation, given)) => {
             let is_runnable = explanation.refusal.is_none();
-            match format {
+            let printed = match format {
                 Format::Text => printer::out(&text(&explanation, &given)),
                 Format::Json => printer::json(&as_json(&explanation, &given)),
+            };
+            if is_runnable {
+                printed
+            } else {
+                exit::NOT_RUNNABLE
             }
-            if is_runnable { 0 } else { exit::NOT_RUNNABLE }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, IsTerminal};
 pub(crate) fn df(flags: &EngineFlags, format: Format) -> u8 {
     with_engine(flags, |engine| {
         let DiskUsage { count, size_bytes } = engine.compiled_code();
-        match format {
+        Ok(match format {
             Format::Json => printer::json(&json!([
                 { "Type": "Compiled code", "TotalCount": count, "Size": size_bytes, "Reclaimable": size_bytes }
             ])),
@@ -19,10 +19,9 @@ pub(crate) fn df(flags: &EngineFlags, format: Format) -> u8 {
                 printer::out(&format!(
                     "TYPE            TOTAL     SIZE      RECLAIMABLE\n{:<16}{count:<10}{shown:<10}{shown}\n",
                     "Compiled code"
-                ));
+                ))
             }
-        }
-        Ok(0)
+        })
     })
 }
 
@@ -32,11 +31,10 @@ pub(crate) fn prune(flags: &EngineFlags, is_forced: bool) -> u8 {
             return Ok(0);
         }
         let removed = engine.prune_compiled_code();
-        printer::out(&format!(
+        Ok(printer::out(&format!(
             "Total reclaimed space: {}\n",
             size(removed.size_bytes)
-        ));
-        Ok(0)
+        )))
     })
 }
 
@@ -57,11 +55,10 @@ fn is_confirmed() -> bool {
 pub(crate) fn info(flags: &EngineFlags, format: Format) -> u8 {
     with_engine(flags, |engine| {
         let info = engine.info();
-        match format {
+        Ok(match format {
             Format::Json => printer::json(&info_json(&info)),
             Format::Text => printer::out(&info_text(&info)),
-        }
-        Ok(0)
+        })
     })
 }
 
@@ -82,7 +79,7 @@ pub(crate) fn policy(format: Format) -> u8 {
                     })
                 })
                 .collect();
-            printer::json(&json!(calls));
+            printer::json(&json!(calls))
         }
         Format::Text => {
             let line = |name: &str, holder: &str, condition: &str, reason: &str| {
@@ -93,10 +90,9 @@ pub(crate) fn policy(format: Format) -> u8 {
                 text.push_str(&line(call.name, call.holder, &call.condition, call.reason));
             }
             text.push_str("\nAll other calls are refused with EPERM; another architecture's end the process.\n");
-            printer::out(&text);
+            printer::out(&text)
         }
     }
-    0
 }
 
 fn info_json(info: &SystemInfo) -> serde_json::Value {

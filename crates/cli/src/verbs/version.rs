@@ -10,5 +10,4 @@ pub(crate) fn version(format: Format) -> u8 {
         Format::Text => printer::out(&format!("lighter {version} (wasmtime {engine})\n")),
         Format::Json => printer::json(&json!({ "Version": version, "Wasmtime": engine })),
     }
-    0
 }

@@ -466,7 +466,7 @@ fn flag_without_its_value_is_refused() {
     let outcome = workspace.lighter(["run", "-v"]).run();
     let first = "lighter: a value is required for '--volume <SOURCE:TARGET>' but none was \
                  supplied";
-    assert_told(&workspace, &outcome, 125, first, "lighter --help");
+    assert_told(&workspace, &outcome, 125, first, "lighter run --help");
 }
 
 #[test]
@@ -583,6 +583,21 @@ fn data_directory_that_no_code_runs_from_costs_only_the_cache() {
     assert!(told.ends_with("it is mounted noexec\n"), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
     assert_nothing_left(&workspace);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let workspace = workspace();
+    let script = "for verb in version info 'completion bash' 'system df' --help; do
+          \"$0\" $verb >/dev/full; echo $?
+          \"$0\" $verb | true
+        done";
+    let run = workspace.command("sh").args(["-c", script]);
+    let outcome = run.arg(env!("CARGO_BIN_EXE_lighter")).run();
+    assert_eq!(outcome.stdout_text(), "125\n".repeat(5));
+    let words =
+        "lighter: could not write to standard output: No space left on device (os error 28)\n";
+    assert_eq!(outcome.stderr_text(), words.repeat(5));
 }
 
 #[test]

@@ -256,6 +256,64 @@ fn threads_are_counted_the_first_one_included() {
 }
 
 #[test]
+fn threads_of_a_guest_get_all_processors() {
+    let workspace = workspace();
+    workspace.write(
+        "threads.wat",
+        r#"(module
+          (import "env" "memory" (memory 1 1 shared))
+          (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+          (export "memory" (memory 0))
+          (func $wait (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1))))
+          (func (export "wasi_thread_start") (param i32 i32) (call $wait))
+          (func (export "_start")
+            (drop (call $spawn (i32.const 0))) (drop (call $spawn (i32.const 0))) (call $wait)))"#,
+    );
+    let script = "\"$0\" run --timeout 30s ./threads.wat & sleep 1
+        of() { grep -h Cpus_allowed_list \"$1\"; }
+        for runner in $(cat /proc/$!/task/*/children); do
+          for thread in /proc/$runner/task/*; do of $thread/status; done
+        done
+        kill $!; wait; echo; of /proc/self/status";
+    let outcome = shell(&workspace, script);
+    let text = outcome.stdout_text();
+    let (threads, own) = text.split_once("\n\n").expect("both are printed");
+    // Two that were started, the one that started them, and the process's first.
+    assert_eq!(threads.lines().count(), 4, "{}", outcome.describe());
+    assert!(
+        threads.lines().all(|thread| thread == own.trim_end()),
+        "{text}"
+    );
+}
+
+#[test]
+fn reader_that_does_not_read_holds_up_no_end() {
+    let workspace = workspace();
+    workspace.write("spin.wat", SPIN);
+    // The pipe is full, and stays so until its reader has seen lighter end.
+    let script = "mkfifo pipe; exec 3<>pipe
+        (dd if=/dev/zero of=pipe bs=4096 oflag=nonblock 2>/dev/null) || true
+        timeout 20 \"$0\" run --timeout 100ms ./spin.wat 2>pipe; echo $?";
+    let outcome = shell(&workspace, script);
+    assert_eq!(outcome.stdout_text(), "124\n", "{}", outcome.describe());
+}
+
+#[test]
+fn callers_own_lower_limits_stay() {
+    let workspace = workspace();
+    workspace.write("nothing.wat", NOTHING);
+    // Copies of programs lie in memory files, which the limit on files holds for as well.
+    let script = "(ulimit -f 0; \"$0\" run ./nothing.wat; echo $?)
+        (ulimit -t 60; ulimit -f 1000; \"$0\" run ./nothing.wat; echo $?)";
+    let outcome = shell(&workspace, script);
+    assert_eq!(outcome.stdout_text(), "126\n0\n", "{}", outcome.describe());
+    let told = outcome.stderr_text();
+    let words = "nothing.wat cannot be copied to memory: File too large (os error 27)\n\
+                 hint: the limit on the size of files holds there too: raise it (ulimit -f)\n";
+    assert!(told.ends_with(words), "{told}");
+}
+
+#[test]
 fn shared_memory_does_not_grow_past_the_limit() {
     let workspace = workspace();
     workspace.write(

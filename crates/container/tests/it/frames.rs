@@ -61,6 +61,20 @@ fn flood_does_not_outlast_the_time_limit() {
 }
 
 #[test]
+fn end_without_a_word_after_many_is_heard() {
+    let kept = keep("end_without_a_word_after_many_is_heard");
+    let reason = "misbehaved: it ended with code 0 and without a word";
+    assert_eq!(kept.outcome, reason);
+}
+
+#[test]
+fn long_last_word_after_many_is_heard() {
+    let kept = keep("long_last_word_after_many_is_heard");
+    let report = "x".repeat(20_000);
+    assert_eq!(kept.outcome, format!("Trapped {{ report: \"{report}\" }}"));
+}
+
+#[test]
 fn start_told_again_ends_the_runner() {
     let kept = keep("start_told_again_ends_the_runner");
     assert_eq!(kept.outcome, "misbehaved: it told its start twice");
