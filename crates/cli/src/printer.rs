@@ -94,14 +94,19 @@ pub(crate) fn failure(failure: &Error) -> u8 {
     if let Error::Interrupted(_) = failure {
         return failure.exit_code();
     }
-    let mut message = failure.to_string();
+    error(&reason(failure), failure.details(), failure.hint());
+    failure.exit_code()
+}
+
+/// An engine's error in words, with its causes.
+pub(crate) fn reason(failure: &Error) -> String {
+    let mut reason = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(inner) = cause {
-        message.push_str(&format!(": {inner}"));
+        reason.push_str(&format!(": {inner}"));
         cause = inner.source();
     }
-    error(&message, failure.details(), failure.hint());
-    failure.exit_code()
+    reason
 }
 
 /// Prints one JSON value, as [`out`] does.

@@ -116,7 +116,7 @@ impl Limits {
             _ => Err(LimitError::new(
                 "pids-limit",
                 value,
-                &format!("a number of threads from 1 to {MOST_THREADS}, or -1 for no limit"),
+                &format!("a number of threads from 1 to {MOST_THREADS}, or -1 for the most"),
             )),
         }
     }

@@ -77,16 +77,8 @@ pub fn detect() -> Vec<Feature> {
             cost: Some("a second system call filter takes its place, which makes starts slower"),
             is_needed: false,
         },
-        Feature {
-            name: "control groups",
-            state: control_groups(),
-            cost: Some(
-                "--cpus is refused; --memory bounds what a guest asks for, and what else its process \
-                 takes only roughly (64 MiB and 1.5 MiB for each thread more)",
-            ),
-            is_needed: false,
-        },
     ]);
+    features.extend(control_groups());
     features
 }
 
@@ -204,23 +196,35 @@ fn kernel_from(major: u32, minor: u32, what: &str) -> Result<String, String> {
     }
 }
 
-fn control_groups() -> Result<String, String> {
+fn control_groups() -> [Feature; 3] {
     let all = Limits {
         memory_bytes: Some(LEAST_MEMORY_BYTES),
         nano_cpus: Some(NANO_CPU),
         threads: Some(MOST_THREADS),
     };
     let groups = Groups::make(&all);
-    let (held, missing): (Vec<Controller>, Vec<Controller>) = Controller::ALL
-        .into_iter()
-        .partition(|controller| groups.hold(*controller));
-    let list = |controllers: Vec<Controller>| {
-        let names: Vec<&str> = controllers.into_iter().map(Controller::name).collect();
-        names.join(", ")
+    let feature = |controller, name, cost| Feature {
+        name,
+        state: if groups.hold(controller) {
+            Ok("can be made".to_owned())
+        } else {
+            Err("none can be made here".to_owned())
+        },
+        cost: Some(cost),
+        is_needed: false,
     };
-    match missing.as_slice() {
-        [] => Ok(list(held)),
-        _ if held.is_empty() => Err("none can be made by this user".to_owned()),
-        _ => Err(format!("only for {}", list(held))),
-    }
+    [
+        feature(
+            Controller::Memory,
+            "memory control group",
+            "--memory bounds what a guest asks for, and what else its process takes only roughly (64 MiB \
+             and 1.5 MiB for each thread more)",
+        ),
+        feature(Controller::Cpu, "cpu control group", "--cpus is refused"),
+        feature(
+            Controller::Pids,
+            "pids control group",
+            "as root without rights, as in a container, only Lighter counts a guest's threads",
+        ),
+    ]
 }

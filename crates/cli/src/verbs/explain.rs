@@ -142,7 +142,7 @@ fn text(explanation: &Explanation, given: &Given) -> String {
     match &explanation.refusal {
         None => text.push_str("It would run.\n"),
         Some(error) => {
-            text.push_str(&format!("It would not run: {error}\n"));
+            text.push_str(&format!("It would not run: {}\n", printer::reason(error)));
             for detail in error.details() {
                 text.push_str(&format!("  {detail}\n"));
             }
@@ -273,7 +273,7 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
         "PidsLimit": given.limits.threads,
         "TimeoutSeconds": given.time_limit.map(|time| time.as_secs_f64()),
         "WouldRun": explanation.refusal.is_none(),
-        "Refusal": explanation.refusal.as_ref().map(ToString::to_string),
+        "Refusal": explanation.refusal.as_ref().map(printer::reason),
         "Missing": explanation.refusal.as_ref().map(|error| error.details().to_vec()),
     })
 }

@@ -76,6 +76,30 @@ fn check_ready(descriptor: &Descriptor, events: PollFlags) -> std::result::Resul
     }
 }
 
+/// Does it again after a signal, and once a stream is ready that does not wait although the guest never asked
+/// for that: whoever started the keeper may have made it so.
+fn patiently(
+    descriptor: &Descriptor,
+    events: PollFlags,
+    mut operation: impl FnMut() -> rustix::io::Result<usize>,
+) -> rustix::io::Result<usize> {
+    use rustix::io::Errno;
+    loop {
+        match (operation(), &descriptor.kind) {
+            (Err(Errno::INTR), _) => {}
+            (Err(Errno::AGAIN), Kind::Stream(stream))
+                if !stream.is_nonblocking.load(Ordering::Relaxed) =>
+            {
+                match poll(&mut [PollFd::new(&stream.fd, events)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            (done, _) => return done,
+        }
+    }
+}
+
 fn fd_read(
     caller: Caller<'_, CoreState>,
     fd: u32,
@@ -92,7 +116,9 @@ fn fd_read(
         }
         check_ready(&descriptor, PollFlags::IN)?;
         let done = memory.read_into(pieces, count, |pieces| {
-            rustix::io::retry_on_intr(|| rustix::io::readv(file, pieces))
+            patiently(&descriptor, PollFlags::IN, || {
+                rustix::io::readv(file, pieces)
+            })
         })?;
         if let Kind::Stream(stream) = &descriptor.kind {
             stream.served();
@@ -114,7 +140,9 @@ fn fd_write(
         memory.check(result, 4)?;
         check_ready(&descriptor, PollFlags::OUT)?;
         let done = memory.write_from(pieces, count, |pieces| {
-            rustix::io::retry_on_intr(|| rustix::io::writev(file, pieces))
+            patiently(&descriptor, PollFlags::OUT, || {
+                rustix::io::writev(file, pieces)
+            })
         })?;
         memory.write_u32(result, done)
     })
