@@ -107,7 +107,7 @@ pub(crate) struct LimitFlags {
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pids_limit: Option<String>,
     /// End it after this long, as 10s, 5m or 1h30m
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
 }
 

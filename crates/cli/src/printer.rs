@@ -265,7 +265,8 @@ fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
             } else {
                 " (--pids-limit)"
             };
-            format!("start a thread: {most} are running, and no more are allowed{flag}")
+            let running = if *most == 1 { "is" } else { "are" };
+            format!("start a thread: {most} {running} running, and no more are allowed{flag}")
         }
         Refusal::Socket { action } => format!("{}: {NETWORK}", escape(action)),
         Refusal::Lookup { name } => format!("look up {}: {NETWORK}", escape(name)),

@@ -57,6 +57,18 @@ pub struct Engine {
     signals: OnceCell<SignalEvents>,
 }
 
+/// That the file which this process runs could not be opened again, for its runners.
+fn no_program_file(error: std::io::Error) -> Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => Some("mount /proc: mount -t proc proc /proc".to_owned()),
+        _ => None,
+    };
+    Error::Refused {
+        reason: format!("could not open the program file /proc/self/exe: {error}"),
+        hint,
+    }
+}
+
 impl Engine {
     /// Opens an engine. Once it has read its inputs, a verb reads the signals that end it itself:
     /// a process that opens an engine has one thread.
@@ -67,8 +79,7 @@ impl Engine {
         survive_file_size_limit();
         check_owner(&settings.data_root, "--data-root")?;
         check_owner(&settings.run_root, "--run-root")?;
-        let boundary = ProcessBoundary::open(settings.is_insecure)
-            .map_err(|error| Error::file("open the program file", "/proc/self/exe", error))?;
+        let boundary = ProcessBoundary::open(settings.is_insecure).map_err(no_program_file)?;
         Ok(Self {
             settings,
             boundary,

@@ -256,6 +256,12 @@ fn set(
 /// Lets a group of version 2 give these controllers to its children.
 fn enable(parent: &Path, controllers: &[Controller]) -> io::Result<()> {
     const FILE: &str = "cgroup.subtree_control";
+    // The kernel would let one that holds processes have children that take threads only. The top of the
+    // tree, which may hold both, has no type.
+    let is_top = !parent.join("cgroup.type").exists();
+    if !is_top && !fs::read(parent.join("cgroup.procs"))?.is_empty() {
+        return Err(rustix::io::Errno::BUSY.into());
+    }
     let enabled = fs::read_to_string(parent.join(FILE))?;
     let missing: Vec<String> = controllers
         .iter()
@@ -490,6 +496,22 @@ mod tests {
             counts.iter().all(|(found, expected)| found == expected),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn group_of_version_two_that_holds_processes_gets_no_children() {
+        let parent = std::env::temp_dir().join(format!("cgroup-busy-{}", std::process::id()));
+        fs::create_dir(&parent).expect("the name is ours");
+        let write = |name, content| fs::write(parent.join(name), content).expect("it is ours");
+        write("cgroup.subtree_control", "cpu\n");
+        write("cgroup.procs", "1\n");
+        let top = enable(&parent, &[Controller::Cpu]).is_ok();
+        write("cgroup.type", "domain\n");
+        let busy = enable(&parent, &[Controller::Cpu]).is_ok();
+        write("cgroup.procs", "");
+        let empty = enable(&parent, &[Controller::Cpu]).is_ok();
+        fs::remove_dir_all(&parent).expect("it is ours");
+        assert_eq!((top, busy, empty), (true, false, true));
     }
 
     #[test]
