@@ -78,7 +78,7 @@ pub fn detect() -> Vec<Feature> {
             is_needed: false,
         },
     ]);
-    features.extend(control_groups());
+    features.extend(control_groups(is_root));
     features
 }
 
@@ -196,7 +196,7 @@ fn kernel_from(major: u32, minor: u32, what: &str) -> Result<String, String> {
     }
 }
 
-fn control_groups() -> [Feature; 3] {
+fn control_groups(is_root: bool) -> [Feature; 3] {
     let all = Limits {
         memory_bytes: Some(LEAST_MEMORY_BYTES),
         nano_cpus: Some(NANO_CPU),
@@ -224,7 +224,11 @@ fn control_groups() -> [Feature; 3] {
         feature(
             Controller::Pids,
             "pids control group",
-            "as root without rights, as in a container, only Lighter counts a guest's threads",
+            if is_root {
+                "where root has no rights, as in a container, only Lighter counts a guest's threads"
+            } else {
+                "nothing, as the kernel counts a guest's threads by its user namespace"
+            },
         ),
     ]
 }
