@@ -7,12 +7,14 @@
 //!                   values grows; past the limit the program ends, instead of being told -1
 //! ```
 //!
-//! Shared memories ask nobody: [`Budget::cap`] makes them no larger than the limit.
+//! A memory that threads share asks nobody before it grows. The one of `env.memory` is looked at while
+//! and when the program runs ([`Budget::is_outgrown`]); one that a module has to itself is held by what
+//! holds the process.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use wasmtime::{GcHeapOutOfMemory, MemoryType, ResourceLimiter};
+use std::sync::{Arc, OnceLock};
+use wasmtime::{Engine, GcHeapOutOfMemory, MemoryType, ResourceLimiter, SharedMemory};
 
 /// What a table's element takes, in bytes.
 const ELEMENT_BYTES: usize = size_of::<usize>();
@@ -30,10 +32,11 @@ impl fmt::Display for OverLimit {
 impl std::error::Error for OverLimit {}
 
 /// What a program's memories and tables may take together.
-#[derive(Debug)]
 pub(crate) struct Budget {
     limit_bytes: u64,
+    /// What memories and tables have taken, but for the shared memory.
     taken_bytes: AtomicU64,
+    shared: OnceLock<SharedMemory>,
     /// Whether more was wanted.
     is_exceeded: AtomicBool,
 }
@@ -44,6 +47,7 @@ impl Budget {
         Arc::new(Self {
             limit_bytes: limit_bytes.unwrap_or(u64::MAX),
             taken_bytes: AtomicU64::new(0),
+            shared: OnceLock::new(),
             is_exceeded: AtomicBool::new(false),
         })
     }
@@ -53,10 +57,10 @@ impl Budget {
     /// # Errors
     /// [`OverLimit`] if less is left; then nothing is taken.
     fn take(&self, bytes: u64) -> Result<(), OverLimit> {
+        let shared = self.shared_bytes();
         let taken = |taken: u64| {
-            taken
-                .checked_add(bytes)
-                .filter(|taken| *taken <= self.limit_bytes)
+            let taken = taken.checked_add(bytes)?;
+            (taken.checked_add(shared)? <= self.limit_bytes).then_some(taken)
         };
         self.taken_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken)
@@ -74,27 +78,43 @@ impl Budget {
         self.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Takes what a shared memory starts with, and gives the type by which it cannot grow past the
-    /// limit.
+    /// Makes the memory that the program's threads share, and has it count.
     ///
     /// # Errors
-    /// [`OverLimit`] if less is left.
-    pub(crate) fn cap(&self, memory: &MemoryType) -> wasmtime::Result<MemoryType> {
-        let pages = self.limit_bytes / memory.page_size();
-        self.take(memory.minimum().saturating_mul(memory.page_size()))?;
-        let maximum = memory.maximum().map_or(pages, |most| most.min(pages));
-        MemoryType::builder()
-            .memory64(memory.is_64())
-            .shared(memory.is_shared())
-            .min(memory.minimum())
-            .max(Some(maximum))
-            .page_size_log2(memory.page_size_log2())
-            .build()
+    /// [`OverLimit`] if it is larger from the start than what is left; the engine's.
+    pub(crate) fn share(
+        &self,
+        engine: &Engine,
+        memory: MemoryType,
+    ) -> wasmtime::Result<SharedMemory> {
+        let least_bytes = memory.minimum().saturating_mul(memory.page_size());
+        self.take(least_bytes)?;
+        self.give_back(least_bytes);
+        let memory = SharedMemory::new(engine, memory)?;
+        // A program imports one.
+        let _ = self.shared.set(memory.clone());
+        Ok(memory)
+    }
+
+    /// How large the shared memory is by now.
+    pub(crate) fn shared_bytes(&self) -> u64 {
+        self.shared
+            .get()
+            .map_or(0, |memory| memory.data_size() as u64)
+    }
+
+    /// Whether the shared memory may grow past the limit.
+    pub(crate) fn may_be_outgrown(&self) -> bool {
+        self.limit_bytes != u64::MAX && self.shared.get().is_some()
+    }
+
+    /// Whether the shared memory has grown past the limit.
+    pub(crate) fn is_outgrown(&self) -> bool {
+        self.take(0).is_err()
     }
 }
 
 /// The part of a store in the budget of its program.
-#[derive(Debug)]
 pub(crate) struct Limiter {
     budget: Arc<Budget>,
     /// What was taken for the growth that goes on.
@@ -221,18 +241,37 @@ mod tests {
         assert!(grown.expect("it was given back"));
     }
 
+    fn share(budget: &Budget, pages: u32) -> wasmtime::Result<SharedMemory> {
+        let mut config = wasmtime::Config::new();
+        config.shared_memory(true);
+        let engine = Engine::new(&config).expect("the configuration is sound");
+        budget.share(&engine, MemoryType::shared(pages, 100))
+    }
+
     #[test]
-    fn shared_memory_grows_no_further_than_the_limit() {
+    fn shared_memory_counts_while_it_grows() {
         let budget = Budget::new(Some(1 << 20));
-        let capped = budget
-            .cap(&MemoryType::shared(1, 1000))
-            .expect("it is left");
-        assert_eq!((capped.minimum(), capped.maximum()), (1, Some(16)));
-        let capped = budget.cap(&MemoryType::shared(1, 8)).expect("it is left");
-        assert_eq!(capped.maximum(), Some(8));
-        let error = budget
-            .cap(&MemoryType::shared(17, 1000))
-            .expect_err("too large");
+        let memory = share(&budget, 1).expect("it is left");
+        assert!(budget.may_be_outgrown() && !budget.is_outgrown());
+        memory.grow(14).expect("the engine allows it");
+        assert!(budget.take(65_537).is_err());
+        assert!(budget.take(65_536).is_ok());
+        assert!(!budget.is_outgrown());
+        memory.grow(1).expect("the engine allows it");
+        assert!(budget.is_outgrown());
+    }
+
+    #[test]
+    fn shared_memory_that_starts_too_large_is_refused() {
+        let budget = Budget::new(Some(1 << 20));
+        let error = share(&budget, 17).expect_err("too large");
         assert!(error.is::<OverLimit>());
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_outgrown() {
+        let budget = Budget::new(None);
+        share(&budget, 17).expect("there is no limit");
+        assert!(!budget.may_be_outgrown() && !budget.is_outgrown());
     }
 }

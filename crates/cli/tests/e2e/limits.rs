@@ -349,26 +349,40 @@ fn callers_own_lower_limits_stay() {
 }
 
 #[test]
-fn shared_memory_does_not_grow_past_the_limit() {
+fn shared_memory_that_outgrows_the_limit_is_the_end() {
+    // At once and for ever after, bit by bit, right before the end, and from the start.
+    let bodies = [
+        "(drop (memory.grow (i32.const 1500))) (loop (br 0))",
+        "(loop (drop (memory.grow (i32.const 1))) (br 0))",
+        "(drop (memory.grow (i32.const 1500)))",
+        "(drop (memory.grow (i32.const 1500))) unreachable",
+    ];
+    let programs = bodies.map(|body| (1, body)).into_iter().chain([(2000, "")]);
     let workspace = workspace();
+    for (least, body) in programs {
+        workspace.write(
+            "shared.wat",
+            format!(
+                "(module (import \"env\" \"memory\" (memory {least} 65536 shared))
+                   (func (export \"_start\") {body}))"
+            ),
+        );
+        let outcome = workspace
+            .lighter(["run", "-m", "64m", "--timeout", "20s", "./shared.wat"])
+            .run();
+        assert_eq!(
+            (outcome.code, outcome.stderr_text().as_str()),
+            (Some(137), TOO_MUCH),
+            "{body}"
+        );
+    }
     workspace.write(
         "shared.wat",
         "(module (import \"env\" \"memory\" (memory 1 65536 shared))
-           (func (export \"_start\")
-             (if (i32.eq (memory.grow (i32.const 1000)) (i32.const -1)) (then unreachable))
-             (if (i32.ne (memory.grow (i32.const 1000)) (i32.const -1)) (then unreachable))))",
+           (func (export \"_start\") (drop (memory.grow (i32.const 900)))))",
     );
     let run = workspace.lighter(["run", "-m", "64m", "./shared.wat"]);
     run.run().assert(0, "");
-    workspace.write(
-        "large.wat",
-        "(module (import \"env\" \"memory\" (memory 2000 65536 shared)) (func (export \"_start\")))",
-    );
-    let outcome = workspace.lighter(["run", "-m", "64m", "./large.wat"]).run();
-    assert_eq!(
-        (outcome.code, outcome.stderr_text().as_str()),
-        (Some(137), TOO_MUCH)
-    );
 }
 
 #[test]

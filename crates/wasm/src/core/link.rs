@@ -7,9 +7,7 @@ use crate::budget::{Budget, OverLimit};
 use lighter_types::interface::InterfacePattern;
 use lighter_types::runner_protocol::{Failure, MissingImport};
 use std::collections::BTreeSet;
-use wasmtime::{
-    Extern, ExternType, FuncType, ImportType, InstancePre, Module, SharedMemory, Store,
-};
+use wasmtime::{Extern, ExternType, FuncType, ImportType, InstancePre, Module, Store};
 
 /// Who meets each of a module's imports.
 pub(super) struct Plan<'m> {
@@ -17,7 +15,8 @@ pub(super) struct Plan<'m> {
     provided: Vec<Vec<Import<'m>>>,
     stubbed: Vec<(&'m str, &'m str, FuncType)>,
     /// Whether the program can start threads.
-    pub(super) spawns_threads: bool,
+    /// Whether it can start threads, or has the memory that they would share.
+    pub(super) has_threads: bool,
     memory: Option<ImportType<'m>>,
 }
 
@@ -33,7 +32,7 @@ pub(super) fn plan<'m>(
     let mut plan = Plan {
         provided: SETS.iter().map(|_| Vec::new()).collect(),
         stubbed: Vec::new(),
-        spawns_threads: false,
+        has_threads: false,
         memory: None,
     };
     let mut missing = Vec::new();
@@ -65,8 +64,9 @@ pub(super) fn plan<'m>(
                 missing.push(lack(&import, "only a shared memory is provided"));
             }
             (Provider::Set(index), _) => {
-                plan.spawns_threads |= wasi_threads::is_spawn(&wanted);
+                plan.has_threads |= wasi_threads::is_spawn(&wanted);
                 if wasi_threads::is_memory(&wanted) {
+                    plan.has_threads = true;
                     plan.memory = Some(import);
                 } else if let Some(imports) = plan.provided.get_mut(index) {
                     imports.push(wanted);
@@ -122,8 +122,7 @@ pub(super) fn link(
         && let ExternType::Memory(memory) = import.ty()
     {
         let memory = budget
-            .cap(&memory)
-            .and_then(|memory| SharedMemory::new(module.engine(), memory))
+            .share(module.engine(), memory)
             .map_err(|error| set_up(&error))?;
         linker
             .define(

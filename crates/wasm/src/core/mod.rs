@@ -64,7 +64,7 @@ fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Progr
     let budget = Budget::new(bundle.limits.memory_bytes);
     let context = WasiContext::new(&bundle, host).map(Arc::new)?;
     let dump = Arc::new(Dump::new(&bundle));
-    let threads = plan.spawns_threads.then(|| {
+    let threads = plan.has_threads.then(|| {
         Arc::new(ThreadGroup::new(
             Arc::clone(&context),
             Arc::clone(&budget),

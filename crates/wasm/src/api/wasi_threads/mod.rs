@@ -19,9 +19,10 @@ use crate::engine::WASM_STACK_BYTES;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{End, Failure};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Builder;
+use std::time::Duration;
 use wasmtime::{Caller, InstancePre};
 
 /// Threads of core modules.
@@ -57,6 +58,10 @@ impl ApiSet<CoreLinker> for WasiThreads {
 
 /// The stack of a thread, in bytes: the guest's and the host functions'.
 const STACK_BYTES: usize = WASM_STACK_BYTES + (256 << 10);
+
+/// How often a shared memory is looked at that may grow past its limit: more often while it grows.
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
+const MOST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The highest id of a thread; the bits above are reserved.
 const LAST_ID: u32 = (1 << 29) - 1;
@@ -124,11 +129,42 @@ impl ThreadGroup {
             .first_end
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        first_end.recv().unwrap_or_else(|_| {
+        let end = if self.budget.may_be_outgrown() {
+            self.watch(&first_end)
+        } else {
+            first_end.recv().ok()
+        };
+        end.unwrap_or_else(|| {
             End::Failed(Failure::Internal {
                 reason: "the program's threads are gone".to_owned(),
             })
         })
+    }
+
+    /// Waits for the first end as well, and looks now and then at the memory that the threads share: it asks
+    /// nobody before it grows.
+    fn watch(&self, first_end: &Receiver<End>) -> Option<End> {
+        let mut pause = LEAST_PAUSE;
+        let mut before = 0;
+        loop {
+            let end = first_end.recv_timeout(pause);
+            if self.budget.is_outgrown() {
+                return Some(End::Failed(Failure::OutOfMemory));
+            }
+            match end {
+                Ok(end) => return Some(end),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = self.budget.shared_bytes();
+                    let has_grown = std::mem::replace(&mut before, now) != now;
+                    pause = if has_grown {
+                        LEAST_PAUSE
+                    } else {
+                        MOST_PAUSE.min(pause * 2)
+                    };
+                }
+            }
+        }
     }
 
     /// Starts a thread, and returns its id.
