@@ -20,5 +20,6 @@ fn main() {
     {
         lighter_runner::main();
     }
+    lighter_engine::survive_file_size_limit();
     lighter_runner::end(arguments::dispatch(std::env::args_os().collect()));
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::stdio;
 use std::io::IsTerminal;
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How data is printed.
@@ -25,7 +26,7 @@ pub(crate) enum Format {
 
 /// Prints data, and gives the code to end with: a reader that went away is no error, a full disk is one.
 pub(crate) fn out(text: &str) -> u8 {
-    match put(stdio::stdout(), text.as_bytes(), None) {
+    match put(stdio::stdout(), &mut text.as_bytes(), None) {
         Ok(()) | Err(Errno::PIPE) => 0,
         Err(failure) => {
             let failure = std::io::Error::from(failure);
@@ -39,21 +40,31 @@ pub(crate) fn out(text: &str) -> u8 {
     }
 }
 
-/// Prints what is no data. It does not wait for long: a guest may have arranged for a reader that does not
-/// read, and its limits hold for the caller too.
+/// Prints what is no data.
 pub(crate) fn err(text: &str) {
     // There is nobody to tell.
-    let _ = put(stdio::stderr(), text.as_bytes(), Some(READER_TIME));
+    let _ = put(
+        stdio::stderr(),
+        &mut text.as_bytes(),
+        PATIENCE.get().copied(),
+    );
 }
 
-/// How long words wait for a reader of standard error.
-const READER_TIME: Duration = Duration::from_secs(2);
+/// How long words wait for a reader of standard error: for ever, unless [`hurry`] was called.
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+/// Has words wait two seconds at most: for a run that has a time limit. Its guest may have filled standard
+/// error for a reader that does not read, and the limit holds for the caller too.
+pub(crate) fn hurry() {
+    PATIENCE.get_or_init(|| Duration::from_secs(2));
+}
 
 /// What a stream that is ready takes without blocking, in bytes: `PIPE_BUF` of Linux.
 const READY_BYTES: usize = 4096;
 
-/// Writes to a stream, non-blocking or not, and waits for its reader no longer than `patience` in all.
-fn put(stream: BorrowedFd<'_>, mut bytes: &[u8], patience: Option<Duration>) -> Result<(), Errno> {
+/// Writes to a stream, non-blocking or not, and waits for its reader no longer than `patience` in all. What
+/// was not written is left in `bytes`.
+fn put(stream: BorrowedFd<'_>, bytes: &mut &[u8], patience: Option<Duration>) -> Result<(), Errno> {
     let deadline = patience.map(|patience| Instant::now() + patience);
     while !bytes.is_empty() {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -69,7 +80,8 @@ fn put(stream: BorrowedFd<'_>, mut bytes: &[u8], patience: Option<Duration>) -> 
             Err(failure) => return Err(failure),
         }
         match rustix::io::write(stream, bytes.get(..READY_BYTES).unwrap_or(bytes)) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Ok(0) => return Err(Errno::IO),
+            Ok(written) => *bytes = bytes.get(written..).unwrap_or_default(),
             Err(Errno::INTR | Errno::AGAIN) => {}
             Err(failure) => return Err(failure),
         }
@@ -166,7 +178,7 @@ pub(crate) struct Reporter {
 }
 
 /// How long compiling may take before anything is said of it.
-const PATIENCE: Duration = Duration::from_millis(400);
+const QUIET_TIME: Duration = Duration::from_millis(400);
 
 impl Reporter {
     /// A reporter for a run with these grants.
@@ -183,21 +195,24 @@ impl Reporter {
     /// Tells as much as standard error takes at once.
     fn say(&mut self, text: &str) {
         self.untold.extend_from_slice(text.as_bytes());
-        while !self.untold.is_empty() {
-            let chunk = self.untold.get(..READY_BYTES).unwrap_or(&self.untold);
-            match put(stdio::stderr(), chunk, Some(Duration::ZERO)) {
-                Ok(()) => drop(self.untold.drain(..chunk.len())),
-                Err(Errno::TIMEDOUT) => return,
-                Err(_) => self.untold.clear(),
-            }
-        }
+        let mut rest = self.untold.as_slice();
+        let said = put(stdio::stderr(), &mut rest, Some(Duration::ZERO));
+        let told = match said {
+            Ok(()) | Err(Errno::TIMEDOUT) => self.untold.len() - rest.len(),
+            Err(_) => self.untold.len(),
+        };
+        self.untold.drain(..told);
     }
 }
 
 impl Drop for Reporter {
     fn drop(&mut self) {
         // The run is over, and signals do again what they do.
-        let _ = put(stdio::stderr(), &self.untold, Some(READER_TIME));
+        let _ = put(
+            stdio::stderr(),
+            &mut self.untold.as_slice(),
+            PATIENCE.get().copied(),
+        );
     }
 }
 
@@ -216,7 +231,7 @@ impl Observer for Reporter {
     }
 
     fn compiling(&mut self, program: &str, size_bytes: u64, elapsed: Duration) {
-        if self.is_quiet_terminal || elapsed < PATIENCE || !self.untold.is_empty() {
+        if self.is_quiet_terminal || elapsed < QUIET_TIME || !self.untold.is_empty() {
             return;
         }
         self.has_progress = true;

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::cache::{Cache, CacheLimits};
 use lighter_boundary::process::ProcessBoundary;
-use lighter_boundary::sys::signal::{SignalEvents, survive_file_size_limit};
+use lighter_boundary::sys::signal::SignalEvents;
 use lighter_types::escape::escape;
 use lighter_types::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
@@ -76,7 +76,6 @@ impl Engine {
     /// # Errors
     /// The data or run directory belongs to somebody else, or `/proc` is missing.
     pub fn open(settings: Settings) -> Result<Self, Error> {
-        survive_file_size_limit();
         check_owner(&settings.data_root, "--data-root")?;
         check_owner(&settings.run_root, "--run-root")?;
         let boundary = ProcessBoundary::open(settings.is_insecure).map_err(no_program_file)?;

@@ -117,6 +117,8 @@ impl Budget {
 /// The part of a store in the budget of its program.
 pub(crate) struct Limiter {
     budget: Arc<Budget>,
+    /// What this store has taken.
+    taken_bytes: u64,
     /// What was taken for the growth that goes on.
     pending_bytes: u64,
 }
@@ -126,6 +128,7 @@ impl Limiter {
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
         Self {
             budget,
+            taken_bytes: 0,
             pending_bytes: 0,
         }
     }
@@ -152,6 +155,7 @@ impl Limiter {
         }
         let bytes = desired.saturating_sub(current).saturating_mul(unit) as u64;
         self.budget.take(bytes)?;
+        self.taken_bytes += bytes;
         self.pending_bytes = bytes;
         Ok(true)
     }
@@ -161,10 +165,18 @@ impl Limiter {
         match std::mem::take(&mut self.pending_bytes) {
             0 => Ok(()),
             bytes => {
+                self.taken_bytes -= bytes;
                 self.budget.give_back(bytes);
                 Err(self.budget.exceed().into())
             }
         }
+    }
+}
+
+impl Drop for Limiter {
+    /// The store is gone, as of a thread that has returned.
+    fn drop(&mut self) {
+        self.budget.give_back(self.taken_bytes);
     }
 }
 
@@ -213,6 +225,16 @@ mod tests {
             .table_growing(4_000, 5_000, None)
             .expect_err("less is left");
         assert!(error.is::<OverLimit>());
+    }
+
+    #[test]
+    fn store_that_is_gone_has_taken_nothing() {
+        let budget = Budget::new(Some(100_000));
+        for _ in 0..3 {
+            let mut limiter = Limiter::new(Arc::clone(&budget));
+            assert!(limiter.memory_growing(0, 65_536, None).expect("it is left"));
+        }
+        assert!(budget.take(100_000).is_ok());
     }
 
     #[test]

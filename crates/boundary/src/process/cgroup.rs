@@ -94,13 +94,14 @@ impl Groups {
         let (one, two): (Vec<Controller>, Vec<Controller>) =
             asked.into_iter().partition(of_version_one);
         for controller in one {
-            let parents = tree.version_one(controller).into_iter();
-            groups.add(Version::One, parents, &[controller], limits);
+            let parent = tree.version_one(controller);
+            groups.add(Version::One, parent.as_slice(), &[controller], limits);
         }
-        if !groups.add(Version::Two, tree.version_two(), &two, limits) {
-            // One that may not be used here takes none of the others along.
-            for controller in two {
-                groups.add(Version::Two, tree.version_two(), &[controller], limits);
+        let parents: Vec<PathBuf> = tree.version_two().collect();
+        for controllers in subsets(&two, &parents) {
+            // A process is in one group of this version, so the first that can be made is all there is.
+            if groups.add(Version::Two, &parents, &controllers, limits) {
+                break;
             }
         }
         groups
@@ -109,15 +110,13 @@ impl Groups {
     fn add(
         &mut self,
         version: Version,
-        mut parents: impl Iterator<Item = PathBuf>,
+        parents: &[PathBuf],
         controllers: &[Controller],
         limits: &Limits,
     ) -> bool {
-        if controllers.is_empty() {
-            return true;
-        }
         let made = parents
-            .find_map(|parent| Group::make(version, &parent, controllers.to_vec(), limits).ok());
+            .iter()
+            .find_map(|parent| Group::make(version, parent, controllers.to_vec(), limits).ok());
         let is_made = made.is_some();
         self.groups.extend(made);
         is_made
@@ -253,6 +252,30 @@ fn set(
     Ok(())
 }
 
+/// The controllers that are asked for, and then what of them any of these groups has, the most first.
+fn subsets(asked: &[Controller], groups: &[PathBuf]) -> Vec<Vec<Controller>> {
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let mut subsets: Vec<Vec<Controller>> = groups
+        .iter()
+        .map(|group| {
+            let there = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+            let is_there = |controller: &Controller| {
+                there
+                    .split_whitespace()
+                    .any(|name| name == controller.name())
+            };
+            asked.iter().copied().filter(is_there).collect()
+        })
+        .filter(|subset: &Vec<Controller>| !subset.is_empty() && subset.len() < asked.len())
+        .collect();
+    subsets.push(asked.to_vec());
+    subsets.sort_by_key(|subset| std::cmp::Reverse(subset.len()));
+    subsets.dedup();
+    subsets
+}
+
 /// Lets a group of version 2 give these controllers to its children.
 fn enable(parent: &Path, controllers: &[Controller]) -> io::Result<()> {
     const FILE: &str = "cgroup.subtree_control";
@@ -277,16 +300,25 @@ fn enable(parent: &Path, controllers: &[Controller]) -> io::Result<()> {
 
 /// Whether a group of version 2 holds what is in it to anything.
 fn is_bounded(group: &Path) -> bool {
-    let files = [
+    let amounts = [
         "memory.max",
         "memory.high",
         "memory.swap.max",
+        "memory.swap.high",
+        "memory.zswap.max",
         "cpu.max",
         "pids.max",
     ];
-    files.into_iter().any(|file| {
-        fs::read_to_string(group.join(file)).is_ok_and(|bound| !bound.starts_with("max"))
-    })
+    let lists = ["cpuset.cpus", "cpuset.mems", "io.max"];
+    let read = |file| fs::read_to_string(group.join(file)).ok();
+    amounts
+        .into_iter()
+        .filter_map(read)
+        .any(|bound| !bound.starts_with("max"))
+        || lists
+            .into_iter()
+            .filter_map(read)
+            .any(|bound| !bound.trim().is_empty())
 }
 
 /// Writes a file that the kernel has made; none is created.
@@ -496,6 +528,26 @@ mod tests {
             counts.iter().all(|(found, expected)| found == expected),
             "{counts:?}"
         );
+    }
+
+    #[test]
+    fn controllers_that_are_missing_leave_one_group_for_the_others() {
+        let top = std::env::temp_dir().join(format!("cgroup-some-{}", std::process::id()));
+        let (near, far) = (top.join("a/b"), top.join("a"));
+        fs::create_dir_all(&near).expect("the name is ours");
+        for (group, there) in [
+            (&near, "pids\n"),
+            (&far, "cpu io pids\n"),
+            (&top, "cpu pids\n"),
+        ] {
+            fs::write(group.join("cgroup.controllers"), there).expect("it is ours");
+        }
+        let found = subsets(&Controller::ALL, &[near, far, top.clone()]);
+        fs::remove_dir_all(&top).expect("it is ours");
+        let some = vec![Controller::Cpu, Controller::Pids];
+        let expected = [Controller::ALL.to_vec(), some, vec![Controller::Pids]];
+        assert_eq!(found, expected);
+        assert!(subsets(&[], &[]).is_empty());
     }
 
     #[test]

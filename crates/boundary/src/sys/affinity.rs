@@ -60,6 +60,13 @@ const MOST_LOOKS: usize = 16;
 
 /// Gives all threads of a process these processors, those too that pinned ones have started.
 fn release(process: Pid, processors: &CpuSet) {
+    // The only refusal is that the process has ended.
+    let _ = sched_setaffinity(Some(process), processors);
+    // Where /proc is that of another process namespace, its numbers are not ours.
+    let own = rustix::process::getpid().as_raw_nonzero().to_string();
+    if !fs::read_link("/proc/self").is_ok_and(|number| number.as_os_str() == own.as_str()) {
+        return;
+    }
     let threads = format!("/proc/{}/task", process.as_raw_nonzero());
     let mut released = BTreeSet::new();
     for _ in 0..MOST_LOOKS {

@@ -32,6 +32,10 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Resu
     let configuration = settings::read(flags)?;
     let grants = grants.grants(&configuration)?;
     check_terminal(&process)?;
+    let time_limit = limit_flags.time_limit()?;
+    if time_limit.is_some() {
+        printer::hurry();
+    }
     let mut reporter = Reporter::new(grants.clone());
     let options = RunOptions {
         program: source,
@@ -44,7 +48,7 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Resu
         invoke: process.invoke,
         coredump: process.coredump,
         limits,
-        time_limit: limit_flags.time_limit()?,
+        time_limit,
     };
     Engine::open(configuration.engine)?.run(options, &settings::variable, &mut reporter)
 }

@@ -591,12 +591,13 @@ fn output_that_cannot_be_written_is_an_error() {
     let script = "for verb in version info 'completion bash' 'system df' --help; do
           \"$0\" $verb >/dev/full; echo $?
           \"$0\" $verb | true
+          (ulimit -f 0; \"$0\" $verb >file); echo $?
         done";
     let run = workspace.command("sh").args(["-c", script]);
     let outcome = run.arg(env!("CARGO_BIN_EXE_lighter")).run();
-    assert_eq!(outcome.stdout_text(), "125\n".repeat(5));
-    let words =
-        "lighter: could not write to standard output: No space left on device (os error 28)\n";
+    assert_eq!(outcome.stdout_text(), "125\n".repeat(10));
+    let words = "lighter: could not write to standard output: No space left on device (os error 28)\n\
+                 lighter: could not write to standard output: File too large (os error 27)\n";
     assert_eq!(outcome.stderr_text(), words.repeat(5));
 }
 

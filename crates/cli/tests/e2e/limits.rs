@@ -334,6 +334,52 @@ print(sum(map(len, iter(lambda: os.read(ours, 65536), b\"\"))), run.wait())' \"$
 }
 
 #[test]
+fn slow_reader_gets_the_last_words() {
+    let workspace = workspace();
+    workspace.write("trap.wat", TRAP);
+    // The pipe is full when the program traps, and is read from three seconds later.
+    let script = "mkfifo pipe; exec 3<>pipe
+        (dd if=/dev/zero of=pipe bs=4096 oflag=nonblock 2>/dev/null) || true
+        (sleep 3; timeout 1 cat <pipe >told) &
+        timeout 20 \"$0\" run ./trap.wat 2>pipe; echo $?; wait; tr -d '\\0' <told";
+    let outcome = shell(&workspace, script);
+    let text = outcome.stdout_text();
+    assert!(
+        text.starts_with(
+            "134\nlighter: the program aborted: it reached an `unreachable` instruction"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn thread_that_has_ended_takes_no_memory() {
+    let workspace = workspace();
+    // A hundred threads, one after the other, each with a table of half a megabyte.
+    workspace.write(
+        "threads.wat",
+        r#"(module
+          (import "env" "memory" (memory 1 1 shared))
+          (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+          (export "memory" (memory 0))
+          (table 65536 funcref)
+          (func (export "wasi_thread_start") (param i32 i32)
+            (i32.atomic.store (i32.const 0) (i32.const 1))
+            (drop (memory.atomic.notify (i32.const 0) (i32.const 1))))
+          (func (export "_start") (local $left i32)
+            (local.set $left (i32.const 100))
+            (loop $more
+              (i32.atomic.store (i32.const 0) (i32.const 0))
+              (drop (call $spawn (i32.const 0)))
+              (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))
+              (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+              (br_if $more (local.get $left)))))"#,
+    );
+    let run = workspace.lighter(["run", "-m", "24m", "./threads.wat"]);
+    run.run().assert(0, "");
+}
+
+#[test]
 fn callers_own_lower_limits_stay() {
     let workspace = workspace();
     workspace.write("nothing.wat", NOTHING);

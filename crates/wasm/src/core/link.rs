@@ -14,7 +14,6 @@ pub(super) struct Plan<'m> {
     /// The imports of each set, in the order of [`SETS`].
     provided: Vec<Vec<Import<'m>>>,
     stubbed: Vec<(&'m str, &'m str, FuncType)>,
-    /// Whether the program can start threads.
     /// Whether it can start threads, or has the memory that they would share.
     pub(super) has_threads: bool,
     memory: Option<ImportType<'m>>,
