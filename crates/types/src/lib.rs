@@ -1,8 +1,8 @@
 //! Plain data shared by every part of Lighter: no I/O, no clocks, no environment.
 //!
 //! Reading order: [`program`] (what the first eight bytes say), [`grant`] (the words a user
-//! may say), [`network`] (what an address is), [`bundle`] (what one runner is told to run), [`runner_protocol`] (the frames
-//! between keeper and runner), [`exit`] (what the user's shell sees).
+//! may say), [`network`] (what an address is), [`bundle`] (what one runner is told to run),
+//! [`runner_protocol`] (the frames between keeper and runner), [`exit`] (what the user's shell sees).
 
 pub mod bundle;
 pub mod cpu;
