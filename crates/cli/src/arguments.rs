@@ -155,7 +155,7 @@ pub(crate) struct ExplainArguments {
 }
 
 /// A line that begins with `run`, as a command of its own: described without the other verbs, it is
-/// read in half the time. Lines that it does not take are [`CommandLine`]'s, as is `--help`.
+/// read in less time. Lines that it does not take are [`CommandLine`]'s, as is `--help`.
 #[derive(Parser)]
 #[command(
     name = "run",
@@ -215,13 +215,13 @@ pub(crate) enum Program {
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub(crate) fn dispatch(words: Vec<OsString>) -> u8 {
-    let verb = words.iter().skip(1).find(|word| !is_flag(word)).cloned();
     if words.get(1).is_some_and(|word| word == "run")
         && let Some(words) = words.get(2..)
         && let Some(RunLine { engine, run }) = RunLine::read(words)
     {
         return verbs::run::run(&engine, run);
     }
+    let verb = words.iter().skip(1).find(|word| !is_flag(word)).cloned();
     let foreign = words.iter().find(|word| word.to_str().is_none()).cloned();
     let line = match CommandLine::try_parse_from(words) {
         Ok(line) => line,
