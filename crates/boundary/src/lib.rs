@@ -15,13 +15,18 @@
 //! those listed, no environment, no terminal; nothing of it is left after `wait`.
 
 pub mod process;
+mod refusals;
 pub mod sys;
+
+pub use crate::refusals::Refusals;
+pub use process::Network;
 
 use lighter_types::limits::Limits;
 use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What a workload starts with.
 pub struct Spec<'a> {
@@ -175,6 +180,17 @@ pub trait Workload {
 
     /// Gives it, and the thread that started it, all processors again.
     fn settle(&mut self);
+
+    /// Answers the calls that its lock asks for, from now on until it is gone. `listener` is its own
+    /// descriptor that they come in by. What is refused is told to the one that is returned.
+    ///
+    /// # Errors
+    /// This process has no right to look into the workload; nothing will be answered.
+    fn mediate(
+        &mut self,
+        listener: RawFd,
+        network: Arc<Network>,
+    ) -> Result<Arc<Refusals>, StartError>;
 
     /// A descriptor that becomes readable when the workload has ended.
     fn exit_event(&self) -> BorrowedFd<'_>;

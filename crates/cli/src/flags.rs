@@ -76,13 +76,13 @@ pub(crate) struct GrantFlags {
     /// Replace an interface by a trap on use
     #[arg(long, value_name = "INTERFACE")]
     stub: Vec<String>,
-    /// Allow connections, as tcp://10.0.0.0/8:5432 (not in this version)
+    /// Allow connections and datagrams, as tcp://10.0.0.0/8:5432 or *:443
     #[arg(long, value_name = "HOST:PORT")]
     allow_net: Vec<String>,
     /// Allow name lookups (not in this version)
     #[arg(long, value_name = "NAME")]
     allow_dns: Vec<String>,
-    /// Publish a port (not in this version)
+    /// Publish a port, as 8080:80, 127.0.0.1:8080:80 or 53:53/udp
     #[arg(short = 'p', long, value_name = "PORT")]
     publish: Vec<String>,
     /// Add a credential to requests (not in this version)

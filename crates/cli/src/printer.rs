@@ -4,8 +4,9 @@ use crate::settings;
 use lighter_engine::{Error, Observer};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use lighter_types::grant::{Grants, MountKind};
+use lighter_types::grant::{Grants, MountKind, Protocol};
 use lighter_types::limits::MOST_THREADS;
+use lighter_types::network::{Reason, Transport};
 use lighter_types::refusal::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -251,8 +252,7 @@ impl Observer for Reporter {
 
 /// One line for a refusal: what was tried, on what, and the flag that allows it.
 fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
-    const NETWORK: &str =
-        "no network is granted (--allow-net and -p will; this version has no network)";
+    const NETWORK: &str = "no network is granted; allow it with --allow-net HOST:PORT or -p PORT";
     match refusal {
         Refusal::ReadOnly { action, path } => {
             format!(
@@ -283,10 +283,50 @@ fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
             let running = if *most == 1 { "is" } else { "are" };
             format!("start a thread: {most} {running} running, and no more are allowed{flag}")
         }
+        Refusal::Reach {
+            transport,
+            address,
+            reason,
+        } => reach_line(*transport, &escape(address), reason),
+        Refusal::Listen { protocol, port } => format!(
+            "listen on {} port {port}: it is not published; allow it with -p {port}{}",
+            protocol.name(),
+            if *protocol == Protocol::Udp {
+                "/udp"
+            } else {
+                ""
+            }
+        ),
         Refusal::Socket { action } => format!("{}: {NETWORK}", escape(action)),
-        Refusal::Lookup { name } => format!("look up {}: {NETWORK}", escape(name)),
+        Refusal::Lookup { name } => {
+            let name = escape(name);
+            format!(
+                "look up {name}: it is not granted; allow it with --allow-net {name} or --allow-dns {name}"
+            )
+        }
         Refusal::Http { origin } => format!("request {}: {NETWORK}", escape(origin)),
     }
+}
+
+/// What was to be reached, why it may not be, and what would allow it.
+fn reach_line(transport: Transport, address: &str, reason: &Reason) -> String {
+    let (what, scheme) = match transport {
+        Transport::Tcp => ("connect to", ""),
+        Transport::Udp => ("send to", "udp://"),
+        Transport::Http => ("request", "http://"),
+        Transport::Https => ("request", "https://"),
+    };
+    let why = match reason {
+        Reason::NotGranted => {
+            format!("it is not granted; allow it with --allow-net {scheme}{address}")
+        }
+        Reason::NameLeadsInside { name, kind } => format!(
+            "{} is granted, but names lead to no {kind} addresses; allow it with --allow-net {scheme}{address}",
+            escape(name)
+        ),
+        Reason::Ceiling => "[ceiling] of the configuration forbids it".to_owned(),
+    };
+    format!("{what} {address}: {why}")
 }
 
 /// Which flag would make a path writable: the mount that covers it, without `ro`.

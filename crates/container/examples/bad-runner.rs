@@ -105,6 +105,7 @@ fn keep(case: &str) {
         root: Root::Directory(empty.as_fd()),
         owner: None,
         limits: Limits::default(),
+        network: None,
         code_bytes: 0,
         streams: Streams::Caller,
         coredump: None,
@@ -160,6 +161,7 @@ fn order(case: &str, terminals: Terminals) -> Bundle {
         entry: Entry::Command,
         cpu: CpuFeatures::detect(),
         limits: Limits::default(),
+        network: None,
         has_coredump: false,
     }
 }

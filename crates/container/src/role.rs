@@ -5,7 +5,7 @@ use crate::session::{Event, Failed, Session};
 use crate::{Observer, Outcome};
 use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{Boundary, Exit, Root};
+use lighter_boundary::{Boundary, Exit, Root, Spec};
 use lighter_types::limits::Limits;
 use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, Task};
 use std::fs::File;
@@ -56,15 +56,15 @@ pub fn play_role(
         (request.program, PROGRAM_FD),
     ];
     descriptors.extend(request.artifact.map(|artifact| (artifact, ARTIFACT_FD)));
-    let mut session = Session::start(
-        boundary,
-        Root::Directory(request.empty_directory),
-        None,
-        Limits::default(),
-        // The compiler takes all processors that there are.
-        false,
+    let spec = Spec {
         descriptors,
-    )?;
+        root: Root::Directory(request.empty_directory),
+        owner: None,
+        limits: Limits::default(),
+        // The compiler takes all processors that there are.
+        is_pinned: false,
+    };
+    let mut session = Session::start(boundary, spec, None)?;
     session.order(request.task)?;
     let start = Instant::now();
     let mut relay = Relay::default();
@@ -94,7 +94,8 @@ pub fn play_role(
                 return Ok(Err(Outcome::Interrupted(signal)));
             }
             Event::Signal(libc::SIGTSTP) => stop(&session),
-            Event::Signal(_) => {}
+            // It has no network to be refused something of.
+            Event::Signal(_) | Event::Refused(_) => {}
             Event::Deadline => observer.waiting(start.elapsed()),
             Event::Ended(Exit::Code(0)) => {
                 return Ok(last.ok_or_else(|| Outcome::Misbehaved {

@@ -5,7 +5,7 @@ use crate::role::{ended_early, stop};
 use crate::session::{Event, Failed, Session, keeper_failed};
 use crate::{Observer, Outcome};
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{Boundary, Ids, Layout, Root};
+use lighter_boundary::{Boundary, Ids, Layout, Network, Root, Spec};
 use lighter_types::bundle::{Bundle, Terminals};
 use lighter_types::limits::Limits;
 use lighter_types::refusal::Refusal;
@@ -15,6 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most distinct refusals that are told one by one.
@@ -44,6 +45,8 @@ pub struct RunRequest<'a> {
     pub owner: Option<Ids>,
     /// What the guest may use up.
     pub limits: Limits,
+    /// What it may do with the network, if anything.
+    pub network: Option<Arc<Network>>,
     /// How large its code is, in bytes, if its memory is limited.
     pub code_bytes: u64,
     /// The streams.
@@ -80,14 +83,14 @@ pub fn run(
     let wiring = Wiring::make(request.streams, &mut relay)?;
     let mut descriptors = wiring.descriptors();
     descriptors.extend(request.coredump.map(|file| (file, COREDUMP_FD)));
-    let mut session = Session::start(
-        boundary,
-        request.root,
-        request.owner,
-        request.limits,
-        true,
+    let spec = Spec {
         descriptors,
-    )?;
+        root: request.root,
+        owner: request.owner,
+        limits: request.limits,
+        is_pinned: true,
+    };
+    let mut session = Session::start(boundary, spec, request.network)?;
     session.set_code_bytes(request.code_bytes);
     let bundle = bundle(&Start {
         layout: session.layout(),
@@ -166,6 +169,7 @@ impl Run<'_> {
                         session.hang_up();
                     }
                 }
+                Event::Refused(refusal) => self.hear_refusal(refusal),
                 Event::Misbehaved(reason) => {
                     session.kill();
                     return Ok(Outcome::Misbehaved { reason });
@@ -213,7 +217,7 @@ impl Run<'_> {
                 self.deadline = Some(Instant::now() + LAST_WORD_TIME);
             }
             FromRunner::WantsInput => relay.want_input(),
-            FromRunner::Compiled { .. } | FromRunner::Inspected(_) => {
+            FromRunner::Compiled { .. } | FromRunner::Inspected(_) | FromRunner::Asks { .. } => {
                 self.misbehaved("it answered what it was not asked");
             }
         }

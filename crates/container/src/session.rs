@@ -2,18 +2,23 @@
 
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{Boundary, Exit, Files, Layout, Root, Spec, StartError, Workload};
+use lighter_boundary::{
+    Boundary, Exit, Files, Layout, Network, Refusals, Spec, StartError, Workload,
+};
 use lighter_types::limits::{Limits, RUNTIME_THREADS};
+use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
-    CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, encode,
-    take_message,
+    CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, ToRunner,
+    encode, take_message,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use serde::Serialize;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Why the keeper could not do its part.
@@ -79,6 +84,8 @@ pub(crate) fn keeper_failed(action: &'static str) -> impl Fn(Errno) -> Failed {
 pub(crate) enum Event {
     /// The runner said something.
     Message(FromRunner),
+    /// The runner was refused something.
+    Refused(Refusal),
     /// The runner broke the protocol.
     Misbehaved(String),
     /// The runner's process has ended, and all it said was heard.
@@ -98,6 +105,9 @@ pub(crate) struct Session {
     limits: Limits,
     code_bytes: u64,
     control: OwnedFd,
+    network: Option<Arc<Network>>,
+    refusals: Option<Arc<Refusals>>,
+    untold: Vec<Refusal>,
     incoming: Vec<u8>,
     has_hung_up: bool,
     has_exited: bool,
@@ -106,14 +116,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts a runner with these descriptors; it waits for its order.
-    pub(crate) fn start<'a>(
+    /// Starts a runner; it waits for its order. `network` is what it may do with the network, if
+    /// anything.
+    pub(crate) fn start(
         boundary: &dyn Boundary,
-        root: Root<'a>,
-        owner: Option<lighter_boundary::Ids>,
-        limits: Limits,
-        is_pinned: bool,
-        descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
+        spec: Spec<'_>,
+        network: Option<Arc<Network>>,
     ) -> Result<Self, Failed> {
         let (control, theirs) = socketpair(
             AddressFamily::UNIX,
@@ -122,15 +130,10 @@ impl Session {
             None,
         )
         .map_err(keeper_failed("make a socket for the runner"))?;
-        let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = descriptors;
-        descriptors.push((theirs.as_fd(), CONTROL_FD));
-        let spec = Spec {
-            descriptors,
-            root,
-            owner,
-            limits,
-            is_pinned,
-        };
+        // It ends before the socket does that it speaks of.
+        let mut spec = spec;
+        let limits = spec.limits;
+        spec.descriptors.push((theirs.as_fd(), CONTROL_FD));
         let workload = boundary.start(&spec).map_err(Failed::Start)?;
         let limits = if workload.is_memory_held() {
             limits
@@ -142,6 +145,9 @@ impl Session {
             limits,
             code_bytes: 0,
             control,
+            network,
+            refusals: None,
+            untold: Vec::new(),
             incoming: Vec::new(),
             has_hung_up: false,
             has_exited: false,
@@ -175,6 +181,7 @@ impl Session {
                 .data_bytes(self.code_bytes)
                 .filter(|_| !self.workload.is_memory_held()),
             threads: self.workload.are_threads_own().then_some(threads),
+            has_network: self.network.is_some(),
         }
     }
 
@@ -184,17 +191,35 @@ impl Session {
             confinement: self.confinement(),
             task,
         };
-        let frame = encode(&order, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
+        self.say(&order, "give the runner its order")
+    }
+
+    /// Sends the runner a message.
+    fn say<M: Serialize>(&self, message: &M, action: &'static str) -> Result<(), Failed> {
+        let frame = encode(message, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
             match rustix::net::send(&self.control, rest, rustix::net::SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::PIPE | Errno::CONNRESET) => break,
-                Err(error) => return Err(keeper_failed("give the runner its order")(error)),
+                Err(error) => return Err(keeper_failed(action)(error)),
             }
         }
         Ok(())
+    }
+
+    /// Takes the listener of a runner that asks for some calls, and has them answered from now on. A
+    /// runner does so once, before anything of the guest's is loaded.
+    fn mediate(&mut self, listener: RawFd) -> Result<Option<Event>, Failed> {
+        let Some(network) = self.network.take() else {
+            let reason = "it asked for a network that it has not".to_owned();
+            return Ok(Some(Event::Misbehaved(reason)));
+        };
+        let refusals = self.workload.mediate(listener, network);
+        self.refusals = Some(refusals.map_err(Failed::Start)?);
+        self.say(&ToRunner::Taken, "answer the runner")?;
+        Ok(None)
     }
 
     /// Lets the runner have all processors.
@@ -220,7 +245,14 @@ impl Session {
         deadline: Option<Instant>,
     ) -> Result<Event, Failed> {
         loop {
+            if let Some(refusal) = self.untold.pop() {
+                return Ok(Event::Refused(refusal));
+            }
             match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
+                Ok(Some(FromRunner::Asks { listener })) => match self.mediate(listener)? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                },
                 Ok(Some(message)) => return Ok(Event::Message(message)),
                 Ok(None) => {}
                 Err(error) => return Ok(Event::Misbehaved(error.to_string())),
@@ -228,6 +260,9 @@ impl Session {
             // All that it will ever say is there: no more than the socket holds.
             if self.has_exited && !self.has_hung_up {
                 self.receive();
+                continue;
+            }
+            if self.has_exited && self.take_refusals() {
                 continue;
             }
             if self.has_exited && relay.is_drained() {
@@ -276,6 +311,10 @@ impl Session {
             let exit = self.workload.exit_event();
             polled.push(PollFd::from_borrowed_fd(exit, PollFlags::IN));
         }
+        let refusals_at = polled.len();
+        if let Some(refusals) = &self.refusals {
+            polled.push(PollFd::from_borrowed_fd(refusals.as_fd(), PollFlags::IN));
+        }
         let relayed_from = polled.len();
         relay.register(&mut polled);
         let timeout = wake.map(|wake| Timespec {
@@ -300,12 +339,24 @@ impl Session {
         {
             return Ok(Some(Event::Signal(signal)));
         }
+        if relayed_from > refusals_at && ready.get(refusals_at) == Some(&true) {
+            self.take_refusals();
+        }
         if listens && ready.get(1) == Some(&true) {
             self.receive();
         } else if !self.has_exited && ready.get(exit_at) == Some(&true) {
             self.has_exited = true;
         }
         Ok(None)
+    }
+
+    /// Takes what was refused since the last time; whether there was something.
+    fn take_refusals(&mut self) -> bool {
+        let Some(refusals) = &self.refusals else {
+            return false;
+        };
+        self.untold.extend(refusals.take().into_iter().rev());
+        !self.untold.is_empty()
     }
 
     /// Takes what is there of the runner's words, at most what one message may take.

@@ -239,6 +239,10 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
             reason: shown(&reason),
             hint: Some("create it first, or name another with -w".to_owned()),
         },
+        Failure::Listen { port, reason } => Error::Refused {
+            reason: format!("cannot listen on the published port {port}: {}", shown(&reason)),
+            hint: None,
+        },
         Failure::OutOfMemory => {
             Error::not_runnable(program, "reached a limit: no memory was left", None)
         }

@@ -17,6 +17,7 @@ mod engine;
 mod error;
 mod explain;
 mod mounts;
+mod network;
 mod policy;
 mod program;
 mod run;

@@ -41,6 +41,7 @@ fn holder(group: Group) -> &'static str {
         Group::Read => "compiler and parser",
         Group::Files => "programs with files",
         Group::SealFilter => "poorer systems",
+        Group::Network => "programs with a network",
     }
 }
 
@@ -62,12 +63,31 @@ fn condition(when: When) -> String {
             masked(first.0, first.1, first.2),
             masked(second.0, second.1, second.2)
         ),
+        When::Asked => "the keeper decides, and makes it".to_owned(),
+        When::AskedUnlessNull {
+            pointer,
+            argument,
+            without,
+        } => format!(
+            "argument {argument} & {without:#x} = 0x0; the keeper decides where argument {pointer} is not null"
+        ),
+        When::Options(levels) => {
+            let levels: Vec<String> = levels
+                .iter()
+                .map(|(level, options)| format!("{} of level {level}", join(options)))
+                .collect();
+            format!("option is one of {}", levels.join("; "))
+        }
         When::OneOf { values: [], .. } => "on the process itself".to_owned(),
         When::OneOf { argument, values } => {
-            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-            format!("argument {argument} is one of {}", values.join(", "))
+            format!("argument {argument} is one of {}", join(values))
         }
     }
+}
+
+fn join(numbers: &[u32]) -> String {
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 #[cfg(test)]
@@ -93,6 +113,10 @@ mod tests {
         assert_eq!(tkill.condition, "on the process itself");
         assert!(find("openat2", "programs with files").is_some());
         assert!(find("mremap", "compiler and parser").is_some());
-        assert!(policy.iter().all(|call| call.name != "socket"));
+        let connect = find("connect", "programs with a network").expect("it is asked for");
+        assert_eq!(connect.condition, "the keeper decides, and makes it");
+        let options = find("setsockopt", "programs with a network").expect("some are allowed");
+        assert!(options.condition.contains("1, 4, 5, 6, 12, 18 of level 6"));
+        assert!(policy.iter().all(|call| call.name != "sendmsg"));
     }
 }

@@ -6,10 +6,11 @@ use crate::code::failure_error;
 use crate::coredump::Coredump;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
+use crate::network::{self, RunNetwork};
 use crate::program::{self, Program, ProgramSource};
 use lighter_boundary::{Content, Ids, Mount, Root};
 use lighter_container::{Outcome, RunRequest, Start, Streams};
-use lighter_types::bundle::{Bundle, Entry};
+use lighter_types::bundle::{Bundle, Entry, GuestNetwork};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, Grants, Setting};
 use lighter_types::interface::InterfacePattern;
@@ -21,6 +22,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to run, and what it is given.
@@ -73,6 +75,7 @@ impl Engine {
         let mut mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
         bound_memory_mounts(&mut mounts, &options.limits);
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
+        let network = network::resolve(&options.grants)?;
         let coredump = options
             .coredump
             .as_deref()
@@ -82,6 +85,7 @@ impl Engine {
             options: &options,
             secrets: &secrets,
             mounts: &mounts,
+            network: network.as_ref(),
             coredump: coredump.as_ref().map(Coredump::file),
         };
         let outcome = self.run_program(&cache, &program, &run, observer)?;
@@ -145,6 +149,7 @@ impl Engine {
                 Streams::Caller
             },
             limits: run.options.limits,
+            network: run.network.map(|network| Arc::clone(&network.network)),
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
@@ -198,6 +203,7 @@ struct Run<'a> {
     options: &'a RunOptions,
     secrets: &'a [Secret],
     mounts: &'a [Mount],
+    network: Option<&'a RunNetwork>,
     coredump: Option<&'a File>,
 }
 
@@ -245,6 +251,9 @@ impl Run<'_> {
             entry,
             cpu: code.cpu,
             limits: start.limits,
+            network: self.network.map(|network| GuestNetwork {
+                published: network.network.published.clone(),
+            }),
             has_coredump: self.coredump.is_some(),
         }
     }

@@ -39,6 +39,7 @@ fn lock_once(artifact: &str, files: &[FileRight]) {
     let grants = Grants {
         artifact: Some(artifact),
         files,
+        has_network: false,
         bounds: Bounds {
             data_bytes: None,
             address_bytes: None,

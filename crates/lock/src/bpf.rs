@@ -33,6 +33,7 @@ pub(crate) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 pub(crate) const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
 pub(crate) const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | 1; // EPERM
 pub(crate) const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | 38; // ENOSYS
+pub(crate) const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) const ARCHITECTURE: u32 = 0xc000_003e; // AUDIT_ARCH_X86_64
@@ -57,8 +58,18 @@ fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 /// `rules` is sorted by number, each number once.
 pub(crate) fn program(rules: &[Rule]) -> Vec<sock_filter> {
     let mut program = Backwards::default();
+    let asks = rules
+        .iter()
+        .any(|(_, when)| matches!(when, When::Asked | When::AskedUnlessNull { .. }));
+    let absent = program.push(instruction(RETURN, ABSENT));
     let ends = Ends {
-        absent: program.push(instruction(RETURN, ABSENT)),
+        absent,
+        // Who is asked for nothing has no such way.
+        ask: if asks {
+            program.push(instruction(RETURN, ASK))
+        } else {
+            absent
+        },
         refuse: program.push(instruction(RETURN, REFUSE)),
         allow: program.push(instruction(RETURN, ALLOW)),
     };
@@ -87,6 +98,7 @@ struct Ends {
     allow: Place,
     refuse: Place,
     absent: Place,
+    ask: Place,
 }
 
 /// An instruction that is there already, counted from the end of the program.
@@ -171,14 +183,44 @@ impl Backwards {
                 }
                 self.push(instruction(LOAD, argument_offset(argument)))
             }
+            When::Asked => ends.ask,
+            When::AskedUnlessNull {
+                pointer,
+                argument,
+                without,
+            } => {
+                let high = self.masked_at(high_offset(pointer), u32::MAX, 0, ends.allow, ends.ask);
+                let low = self.masked((pointer, u32::MAX, 0), high, ends.ask);
+                self.masked((argument, without, 0), low, ends.refuse)
+            }
+            When::Options(levels) => {
+                let mut otherwise = ends.refuse;
+                for (level, options) in levels {
+                    let options = self.condition(
+                        When::OneOf {
+                            argument: 2,
+                            values: options,
+                        },
+                        ends,
+                    );
+                    // The one before it has loaded another argument over the level.
+                    self.branch(JUMP_EQUAL, *level, options, otherwise);
+                    otherwise = self.push(instruction(LOAD, argument_offset(1)));
+                }
+                otherwise
+            }
         }
     }
 
-    /// Whether an argument, masked, has its value.
+    /// Whether the low half of an argument, masked, has its value.
     fn masked(&mut self, (argument, mask, value): (u8, u32, u32), yes: Place, no: Place) -> Place {
+        self.masked_at(argument_offset(argument), mask, value, yes, no)
+    }
+
+    fn masked_at(&mut self, offset: u32, mask: u32, value: u32, yes: Place, no: Place) -> Place {
         self.branch(JUMP_EQUAL, value, yes, no);
         self.push(instruction(AND, mask));
-        self.push(instruction(LOAD, argument_offset(argument)))
+        self.push(instruction(LOAD, offset))
     }
 
     fn finish(self) -> Vec<sock_filter> {
@@ -189,6 +231,11 @@ impl Backwards {
 /// Where the low half of an argument lies in `struct seccomp_data`, little-endian.
 fn argument_offset(argument: u8) -> u32 {
     OFFSET_ARGUMENTS + 8 * u32::from(argument)
+}
+
+/// Where the high half lies.
+fn high_offset(argument: u8) -> u32 {
+    argument_offset(argument) + 4
 }
 
 /// Makes the filter that is put on after the code is mapped. It refuses memory that would become
@@ -245,7 +292,10 @@ mod tests {
                     accumulator = match step.k {
                         OFFSET_NUMBER => number,
                         OFFSET_ARCHITECTURE => architecture,
-                        k => arguments[(k - OFFSET_ARGUMENTS) as usize / 8] as u32,
+                        k => {
+                            let argument = arguments[(k - OFFSET_ARGUMENTS) as usize / 8];
+                            (argument >> (8 * (k & 4))) as u32
+                        }
                     }
                 }
                 AND => accumulator &= step.k,
@@ -337,6 +387,46 @@ mod tests {
         assert_eq!(of(100, [0, 0, 3, 0x22, 0, 0]), ALLOW);
         assert_eq!(of(100, [0, 0, 3, 0x21, 0, 0]), REFUSE);
         assert_eq!(of(100, [0, 0, 4, 0x22, 0, 0]), REFUSE);
+    }
+
+    #[test]
+    fn keeper_is_asked_where_a_rule_says_so() {
+        let rules: &[Rule] = &[
+            (1, When::Always),
+            (42, When::Asked),
+            (
+                44,
+                When::AskedUnlessNull {
+                    pointer: 4,
+                    argument: 3,
+                    without: 0x2000_0000,
+                },
+            ),
+        ];
+        let program = program(rules);
+        let of = |number, arguments| verdict(&program, ARCHITECTURE, number, arguments);
+        assert_eq!(of(42, [0; 6]), ASK);
+        assert_eq!(of(41, [0; 6]), REFUSE);
+        assert_eq!(of(44, [3, 1, 1, 0x4000, 0, 0]), ALLOW);
+        assert_eq!(of(44, [3, 1, 1, 0, 0x1000, 16]), ASK);
+        // A pointer whose low half is nothing is one all the same.
+        assert_eq!(of(44, [3, 1, 1, 0, 1 << 32, 16]), ASK);
+        assert_eq!(of(44, [3, 1, 1, 0x2000_0000, 0, 0]), REFUSE);
+        assert_eq!(of(44, [3, 1, 1, 0x2000_4000, 0x1000, 16]), REFUSE);
+    }
+
+    #[test]
+    fn options_are_allowed_by_level_and_name() {
+        let rules: &[Rule] = &[(54, When::Options(&[(1, &[2, 9]), (6, &[1]), (41, &[26])]))];
+        let program = program(rules);
+        for level in 0..64_u64 {
+            for option in 0..64_u64 {
+                let is_allowed = matches!((level, option), (1, 2 | 9) | (6, 1) | (41, 26));
+                let verdict = verdict(&program, ARCHITECTURE, 54, [0, level, option, 0, 0, 0]);
+                assert_eq!(verdict == ALLOW, is_allowed, "{level} {option}");
+                assert!(verdict == ALLOW || verdict == REFUSE);
+            }
+        }
     }
 
     #[test]

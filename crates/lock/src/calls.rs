@@ -27,6 +27,8 @@ pub enum Group {
     /// Where the code is sealed with a filter of its own: kernels without a seal on executable
     /// memory (before Linux 6.3), and roles without a root of their own.
     SealFilter,
+    /// Guests with the network.
+    Network,
 }
 
 /// On which condition a call is allowed.
@@ -55,6 +57,20 @@ pub enum When {
         /// The values allowed.
         values: &'static [u32],
     },
+    /// Never by the process itself: the call waits, and the keeper makes it or not.
+    Asked,
+    /// If an argument is a null pointer; with any other the call waits for the keeper. Bits of
+    /// another argument must not be set.
+    AskedUnlessNull {
+        /// Which argument is the pointer, from 0.
+        pointer: u8,
+        /// Which argument must lack bits, from 0.
+        argument: u8,
+        /// The bits.
+        without: u32,
+    },
+    /// If the low halves of argument 1 and 2 are a level and one of its options.
+    Options(&'static [(u32, &'static [u32])]),
 }
 
 /// One allowed call.
@@ -73,12 +89,13 @@ pub struct Call {
 }
 
 /// The calls a role may make; those of [`Group::Files`] only with directories, those of
-/// [`Group::SealFilter`] only where the code is sealed with a filter.
+/// [`Group::Network`] only with the network, those of [`Group::SealFilter`] only where the code is
+/// sealed with a filter.
 pub fn calls(role: Role) -> impl Iterator<Item = &'static Call> {
     CALLS.iter().filter(move |call| match call.group {
         Group::Base | Group::SealFilter => true,
         Group::Read => role != Role::Run,
-        Group::Code | Group::Files => role == Role::Run,
+        Group::Code | Group::Files | Group::Network => role == Role::Run,
     })
 }
 
@@ -117,6 +134,30 @@ const OWN_NAME_OR_SEAL: When = When::OneOf {
     argument: 0,
     values: &[15, PR_SET_MDWE.cast_unsigned()],
 };
+/// What the network says of datagrams that were sent before.
+const MSG_ERRQUEUE: u32 = 0x2000;
+/// TCP Fast Open connects by sending, and tells nobody where to.
+const MSG_FASTOPEN: u32 = 0x2000_0000;
+/// What a guest may set: nothing that attaches programs, joins groups, marks packets, names devices or
+/// shares a port.
+const SET_OPTIONS: When = When::Options(&[
+    // SOL_SOCKET: SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER.
+    (1, &[2, 6, 7, 8, 9, 13]),
+    // IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_QUICKACK,
+    // TCP_USER_TIMEOUT.
+    (6, &[1, 4, 5, 6, 12, 18]),
+    // IPPROTO_IP: IP_TOS, IP_TTL.
+    (0, &[1, 2]),
+    // IPPROTO_IPV6: IPV6_UNICAST_HOPS, IPV6_V6ONLY, IPV6_TCLASS.
+    (41, &[16, 26, 67]),
+]);
+/// What it may read besides: SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_PROTOCOL and SO_DOMAIN.
+const READ_OPTIONS: When = When::Options(&[
+    (1, &[2, 3, 4, 6, 7, 8, 9, 13, 30, 38, 39]),
+    (6, &[1, 4, 5, 6, 12, 18]),
+    (0, &[1, 2]),
+    (41, &[16, 26, 67]),
+]);
 
 const fn row(
     number: libc::c_long,
@@ -134,8 +175,8 @@ const fn row(
     }
 }
 
-use Group::{Base, Code, Files, Read, SealFilter};
-use When::{Absent, Always};
+use Group::{Base, Code, Files, Network, Read, SealFilter};
+use When::{Absent, Always, Asked};
 
 #[rustfmt::skip]
 const CALLS: &[Call] = &[
@@ -215,6 +256,26 @@ const CALLS: &[Call] = &[
     row(libc::SYS_fadvise64, "fadvise64", Files, Always, "fd_advise"),
     row(libc::SYS_fsync, "fsync", Files, Always, "fd_sync"),
     row(libc::SYS_fdatasync, "fdatasync", Files, Always, "fd_datasync"),
+
+    // Sockets. The keeper makes them and says where they lead; what then passes through them is
+    // between the guest and the kernel.
+    row(libc::SYS_socket, "socket", Network, Asked, "sockets, which the keeper makes"),
+    row(libc::SYS_connect, "connect", Network, Asked, "the keeper decides on its copy of the address"),
+    row(libc::SYS_bind, "bind", Network, Asked, "the same; what is not published is private"),
+    row(libc::SYS_listen, "listen", Network, Asked, "without a bind before it, it would bind"),
+    row(libc::SYS_sendto, "sendto", Network, When::AskedUnlessNull { pointer: 4, argument: 3, without: MSG_FASTOPEN }, "what is connected; datagrams elsewhere are the keeper's"),
+    row(libc::SYS_recvfrom, "recvfrom", Network, When::AskedUnlessNull { pointer: 4, argument: 3, without: MSG_ERRQUEUE }, "what arrives; the keeper notes who sent a datagram"),
+    row(libc::SYS_accept4, "accept4", Network, Always, "connections to what is bound"),
+    row(libc::SYS_shutdown, "shutdown", Network, Always, "the end of one direction"),
+    row(libc::SYS_getsockname, "getsockname", Network, Always, "the address of a socket"),
+    row(libc::SYS_getpeername, "getpeername", Network, Always, "the address of its peer"),
+    row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them"),
+    row(libc::SYS_getsockopt, "getsockopt", Network, READ_OPTIONS, "options, and how a connect ended"),
+    row(libc::SYS_epoll_create1, "epoll_create1", Network, Always, "waiting for many sockets"),
+    row(libc::SYS_epoll_ctl, "epoll_ctl", Network, Always, "waiting for many sockets"),
+    row(libc::SYS_epoll_wait, "epoll_wait", Network, Always, "waiting for many sockets"),
+    row(libc::SYS_epoll_pwait, "epoll_pwait", Network, Always, "waiting for many sockets, as musl does"),
+    row(libc::SYS_eventfd2, "eventfd2", Network, Always, "waking a thread that waits for sockets"),
 ];
 
 #[cfg(test)]

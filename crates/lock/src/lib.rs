@@ -26,6 +26,7 @@ pub use crate::calls::{Call, Group, Role, When, calls};
 use lighter_types::bundle::FileRight;
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 
 /// What a role may still do once it is locked.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,8 @@ pub struct Grants<'a> {
     pub artifact: Option<&'a str>,
     /// The trees of files that were granted.
     pub files: &'a [FileRight],
+    /// Whether sockets were granted: the keeper is then asked for each, and where it leads.
+    pub has_network: bool,
     /// What the role may use up.
     pub bounds: Bounds,
     /// Whether its root is its own, with nothing in it but what it was given.
@@ -65,6 +68,7 @@ pub struct Lock {
     /// Whether it can be kept from naming files that are not its own only by naming none.
     forbids_paths: bool,
     may_lack_parts: bool,
+    listener: Option<OwnedFd>,
 }
 
 /// A part of the lock that could not be put on.
@@ -119,9 +123,10 @@ impl std::error::Error for LockError {
 pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     limits::limit(grants.bounds)?;
     seccomp::hide_from_proc()?;
-    let lock = Lock {
+    let mut lock = Lock {
         forbids_paths: !grants.has_own_root && grants.files.is_empty(),
         may_lack_parts: grants.may_lack_parts,
+        listener: None,
     };
     let is_restricted = lock.put_on(landlock::restrict(grants))?;
     if !is_restricted {
@@ -136,9 +141,17 @@ pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
             "without mount namespaces and without Landlock nothing holds them",
         ));
     }
-    let needs_seal_filter = lock.forbids_paths || !seccomp::has_seal();
-    let restricted = seccomp::restrict(role, !grants.files.is_empty(), needs_seal_filter);
-    lock.put_on(restricted)?;
+    let has = seccomp::Has {
+        files: !grants.files.is_empty(),
+        network: grants.has_network,
+        seal_filter: lock.forbids_paths || !seccomp::has_seal(),
+    };
+    match seccomp::restrict(role, has) {
+        Ok(listener) => lock.listener = listener,
+        // Without the filter nobody would be asked.
+        Err(error) if grants.has_network => return Err(error),
+        Err(error) => lock.put_on(Err(error)).map(drop)?,
+    }
     // What parses or compiles a hostile program loads no code, so there is nothing to wait for.
     if role != Role::Run {
         lock.seal_code()?;
@@ -147,6 +160,12 @@ pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
 }
 
 impl Lock {
+    /// What the keeper hears by of the calls that it is asked for, once: it has to have it before
+    /// such a call is made, and nobody may keep it here, for whoever holds it answers.
+    pub fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
     /// Forbids this process all memory that would become executable, and all files by name where
     /// its root is not its own and it was given none.
     ///

@@ -3,9 +3,10 @@
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES, Order,
-    TO_RUNNER_BYTES, decode, encode, message_length,
+    TO_RUNNER_BYTES, ToRunner, decode, encode, message_length,
 };
 use rustix::fd::{FromRawFd, OwnedFd};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -44,6 +45,15 @@ impl Control {
 
     /// Waits for the one order.
     pub(crate) fn order(&self) -> io::Result<Order> {
+        self.read()
+    }
+
+    /// Waits for what the keeper says after its order.
+    pub(crate) fn hear(&self) -> io::Result<ToRunner> {
+        self.read()
+    }
+
+    fn read<M: DeserializeOwned>(&self) -> io::Result<M> {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         let mut header = [0; HEADER_BYTES];
         socket.read_exact(&mut header)?;

@@ -6,9 +6,9 @@ use lighter_types::bundle::Bundle;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{
     ARTIFACT_BYTES, ARTIFACT_FD, Confinement, End, Failure, FromRunner, InspectOrder, Order,
-    PROGRAM_FD, ProgramFacts, Task,
+    PROGRAM_FD, ProgramFacts, Task, ToRunner,
 };
-use rustix::fd::{FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,14 +40,31 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
             file_bytes: None,
             threads: confinement.threads,
         },
+        has_network: confinement.has_network,
         has_own_root: confinement.has_own_root,
         may_lack_parts: confinement.may_lack_parts,
     };
-    let lock = locked(Role::Run, &grants)?;
+    let mut lock = locked(Role::Run, &grants)?;
+    if let Some(listener) = lock.take_listener() {
+        hand_over(listener, control)?;
+    }
     let loaded = lighter_wasm::load(&bundle)?;
     lock.seal_code().map_err(lock_failure)?;
     control.send(&FromRunner::Loaded);
     Ok(loaded.run(bundle, Arc::clone(control) as Arc<dyn lighter_wasm::Host>))
+}
+
+/// Has the keeper take the descriptor by which it hears of calls; nobody else may have one.
+fn hand_over(listener: OwnedFd, control: &Control) -> Result<(), Failure> {
+    control.send(&FromRunner::Asks {
+        listener: listener.as_raw_fd(),
+    });
+    match control.hear() {
+        Ok(ToRunner::Taken) => Ok(()),
+        Err(error) => Err(Failure::Lock {
+            reason: format!("the keeper did not take the lock's listener: {error}"),
+        }),
+    }
 }
 
 fn compile(order: &InspectOrder, confinement: Confinement) -> Result<ProgramKind, Failure> {
@@ -83,6 +100,7 @@ fn read_program(
         &Grants {
             artifact: None,
             files: &[],
+            has_network: false,
             bounds: Bounds {
                 data_bytes: None,
                 address_bytes: Some(order.bounds.memory_bytes),

@@ -3,6 +3,7 @@
 use crate::cpu::CpuFeatures;
 use crate::interface::InterfacePattern;
 use crate::limits::Limits;
+use crate::network::PublishedPort;
 use crate::program::ProgramKind;
 use crate::secret::SecretBytes;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct Bundle {
     pub cpu: CpuFeatures,
     /// What it may use up.
     pub limits: Limits,
+    /// What it has of the network, if anything: its keeper holds it to that.
+    pub network: Option<GuestNetwork>,
     /// Whether a core dump is written to [`crate::runner_protocol::COREDUMP_FD`] after a trap.
     pub has_coredump: bool,
 }
@@ -51,6 +54,13 @@ pub struct Preopen {
     pub guest_path: String,
     /// The directory's path in the runner's own root.
     pub runner_path: String,
+}
+
+/// What a guest knows of its network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestNetwork {
+    /// Its ports that the host shows.
+    pub published: Vec<PublishedPort>,
 }
 
 /// A tree of files that the runner may open.

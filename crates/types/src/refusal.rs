@@ -1,5 +1,7 @@
 //! Records of what a guest was refused.
 
+use crate::grant::Protocol;
+use crate::network::{Reason, Transport};
 use serde::{Deserialize, Serialize};
 
 /// Something a guest tried that no grant allows.
@@ -31,6 +33,22 @@ pub enum Refusal {
     Socket {
         /// What was tried: `create a TCP socket`.
         action: String,
+    },
+    /// An address that no grant holds.
+    Reach {
+        /// By what.
+        transport: Transport,
+        /// Where to: `10.1.2.3:80`.
+        address: String,
+        /// Why not.
+        reason: Reason,
+    },
+    /// A port of its own, that was not published.
+    Listen {
+        /// By what.
+        protocol: Protocol,
+        /// The port; 0 is any.
+        port: u16,
     },
     /// A thread above the number that there may be.
     Thread {

@@ -14,6 +14,8 @@
 //! ```text
 //!   keeper                     runner
 //!     | -- Run(Bundle) ---------> |  locks itself, then maps the code
+//!     | <------ Asks(listener) -- |  with a network: between the two; it waits for
+//!     | -- Taken ---------------> |  the keeper to have what it hears its calls by
 //!     | <--------------- Loaded - |  nothing of the guest's has run
 //!     | <------- Refused(..) ---- |  any number, bounded by the keeper
 //!     | <------- WantsInput ----- |  where standard input is a terminal
@@ -66,6 +68,15 @@ pub struct Confinement {
     pub data_bytes: Option<u64>,
     /// The bound on the threads of its user id, where that is counted for it alone.
     pub threads: Option<u32>,
+    /// Whether it makes sockets, for each of which it asks the keeper.
+    pub has_network: bool,
+}
+
+/// What a keeper says after its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToRunner {
+    /// It has the listener that [`FromRunner::Asks`] spoke of.
+    Taken,
 }
 
 /// What a runner does.
@@ -138,6 +149,11 @@ pub enum FromRunner {
     },
     /// The inspect role is done.
     Inspected(Box<ProgramFacts>),
+    /// The lock is on, and asks the keeper for some calls.
+    Asks {
+        /// The descriptor, among the runner's own, that the keeper hears of them by.
+        listener: i32,
+    },
 }
 
 /// How a run ended.
@@ -184,6 +200,13 @@ pub enum Failure {
     /// The working directory that was asked for is not there.
     WorkingDirectory {
         /// Which, and why.
+        reason: String,
+    },
+    /// A published port that the program should find a listener on could not be listened on.
+    Listen {
+        /// The program's port.
+        port: u16,
+        /// Why not.
         reason: String,
     },
     /// The role could get no more memory.

@@ -116,6 +116,7 @@ fn main() {
         entry,
         cpu,
         limits: lighter_types::limits::Limits::default(),
+        network: None,
         has_coredump,
     };
     let end = match lighter_wasm::load(&bundle) {

@@ -60,6 +60,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
             let grants = Grants {
                 artifact: Some(&format!("{}/artifact", stage.code)),
                 files: &[right(&stage.read_only, false), right(&stage.writable, true)],
+                has_network: false,
                 bounds: BOUNDS,
                 has_own_root: true,
                 may_lack_parts: false,
@@ -70,6 +71,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
             let grants = Grants {
                 artifact: None,
                 files: &[],
+                has_network: false,
                 bounds: Bounds {
                     data_bytes: None,
                     address_bytes: Some(64 << 20),

@@ -18,26 +18,37 @@
 
 mod cgroup;
 pub mod features;
+mod mediate;
 mod owner_map;
 mod plan;
 mod refusal;
 
 use crate::sys::affinity::Pin;
 use crate::sys::clone::spawn;
+use crate::sys::notify::Listener;
 use crate::{
-    Boundary, Content, Exit, Files, Ids, Lack, Layout, Mount, Root, Spec, StartError, Workload,
+    Boundary, Content, Exit, Files, Ids, Lack, Layout, Mount, Refusals, Root, Spec, StartError,
+    Workload,
 };
 use cgroup::{Controller, Groups};
 use lighter_types::escape::escape;
 use lighter_types::limits::Limits;
+use mediate::Mediator;
 use owner_map::OwnerMap;
 use plan::{Place, Plan};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, Resource, Signal, WaitId, WaitIdOptions, getrlimit};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Signal, WaitId, WaitIdOptions, WaitIdStatus,
+    getrlimit, pidfd_getfd,
+};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+pub use mediate::Network;
 
 /// The first of the user ids that runners get, above all that systems hand out
 /// (systemd's "Users, Groups, UIDs and GIDs": up to 1879048191 for containers).
@@ -322,10 +333,12 @@ impl Boundary for ProcessBoundary {
         let pidfd = rustix::process::pidfd_open(spawned.pid, PidfdFlags::empty())
             .map_err(|error| StartError::new("watch a runner", error.into()))?;
         Ok(Box::new(ProcessWorkload {
+            pid: spawned.pid,
             pidfd,
             layout: spawned.layout,
             groups,
             pin,
+            mediator: None,
             are_threads_own: spawned.are_threads_own,
             may_lack_parts: self.may_lack_parts,
             is_reaped: false,
@@ -365,18 +378,29 @@ fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
     }
 }
 
+/// The stack of a thread that answers for one runner.
+const MEDIATOR_STACK_BYTES: usize = 64 << 10;
+
 #[derive(Debug)]
 struct ProcessWorkload {
+    pid: Pid,
     pidfd: OwnedFd,
     layout: Layout,
     groups: Groups,
     pin: Option<Pin>,
+    mediator: Option<JoinHandle<()>>,
     are_threads_own: bool,
     may_lack_parts: bool,
     is_reaped: bool,
 }
 
 impl ProcessWorkload {
+    fn wait_for(&self, options: WaitIdOptions) -> io::Result<Option<WaitIdStatus>> {
+        Ok(rustix::io::retry_on_intr(|| {
+            rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options)
+        })?)
+    }
+
     fn signal(&self, signal: Signal) -> io::Result<()> {
         match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -406,6 +430,37 @@ impl Workload for ProcessWorkload {
         self.pin = None;
     }
 
+    fn mediate(
+        &mut self,
+        listener: RawFd,
+        network: Arc<Network>,
+    ) -> Result<Arc<Refusals>, StartError> {
+        let failed = |error: io::Error| {
+            StartError::new("answer for the program's use of the network", error)
+        };
+        let listener = pidfd_getfd(&self.pidfd, listener, PidfdGetfdFlags::empty())
+            .map_err(|error| failed(error.into()))?;
+        let refusals = Arc::new(Refusals::new().map_err(failed)?);
+        let mediator = Mediator {
+            listener: Listener::new(listener),
+            pid: self.pid,
+            pidfd: self.pidfd.try_clone().map_err(failed)?,
+            network,
+            refusals: Arc::clone(&refusals),
+        };
+        if let Some(pin) = &mut self.pin {
+            pin.take_threads_along();
+        }
+        // It ends with the last thread of the workload, or with this process.
+        let mediator = thread::Builder::new()
+            .name("network".to_owned())
+            .stack_size(MEDIATOR_STACK_BYTES)
+            .spawn(|| mediator.serve())
+            .map_err(failed)?;
+        self.mediator = Some(mediator);
+        Ok(refusals)
+    }
+
     fn exit_event(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
@@ -423,14 +478,13 @@ impl Workload for ProcessWorkload {
     }
 
     fn wait(&mut self) -> io::Result<Exit> {
-        let status = loop {
-            match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
-            {
-                Ok(status) => break status,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        };
+        if let Some(mediator) = self.mediator.take() {
+            // It looks into the process by its number, which must not be another's meanwhile.
+            self.wait_for(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+            // Its panic would be a fault of ours that has ended the answers; the process has ended anyway.
+            let _ = mediator.join();
+        }
+        let status = self.wait_for(WaitIdOptions::EXITED)?;
         self.is_reaped = true;
         if let Some(pin) = &mut self.pin {
             pin.leave_behind();

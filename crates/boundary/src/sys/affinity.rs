@@ -13,6 +13,7 @@ use std::fs;
 pub struct Pin {
     before: CpuSet,
     child: Option<Pid>,
+    has_threads: bool,
 }
 
 impl Pin {
@@ -30,7 +31,13 @@ impl Pin {
         Some(Self {
             before,
             child: None,
+            has_threads: false,
         })
+    }
+
+    /// Takes the threads along that this process starts meanwhile.
+    pub fn take_threads_along(&mut self) {
+        self.has_threads = true;
     }
 
     /// Takes a child along, which was started since and is not reaped.
@@ -48,6 +55,9 @@ impl Drop for Pin {
     fn drop(&mut self) {
         if let Some(child) = self.child {
             release(child, &self.before);
+        }
+        if self.has_threads {
+            release(rustix::process::getpid(), &self.before);
         }
         // The mask was this thread's before.
         let _ = sched_setaffinity(None, &self.before);

@@ -4,4 +4,6 @@ pub mod affinity;
 pub mod clone;
 pub mod memory_file;
 pub mod mount;
+pub mod notify;
+pub mod peek;
 pub mod signal;

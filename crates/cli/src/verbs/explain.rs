@@ -7,6 +7,7 @@ use crate::settings;
 use lighter_engine::{Engine, Error, ExplainOptions, Explanation};
 use lighter_types::escape::escape;
 use lighter_types::exit;
+use lighter_types::grant::{NamePattern, NetGrant, NetHost, Publish};
 use lighter_types::limits::{Limits, NANO_CPU};
 use lighter_types::runner_protocol::{ImportFact, ImportState};
 use serde_json::json;
@@ -36,8 +37,28 @@ struct Given {
     environment: Vec<String>,
     settings: Vec<String>,
     secrets: Vec<String>,
+    destinations: Vec<NetGrant>,
+    published: Vec<Publish>,
     limits: Limits,
     time_limit: Option<Duration>,
+}
+
+impl Given {
+    fn has_network(&self) -> bool {
+        !self.destinations.is_empty() || !self.published.is_empty()
+    }
+}
+
+/// Where the host shows a port.
+fn publish_text(publish: &Publish) -> String {
+    let place = match (publish.host_address, publish.host_ports) {
+        (None, None) => "a free port of the host, on all its addresses".to_owned(),
+        (None, Some(ports)) => format!("port {ports} of the host, on all its addresses"),
+        (Some(address), None) => format!("a free port of {address}"),
+        (Some(address), Some(ports)) => format!("port {ports} of {address}"),
+    };
+    let protocol = publish.protocol.name();
+    format!("its port {}/{protocol} is {place}", publish.container_ports)
 }
 
 fn try_explain(
@@ -58,6 +79,8 @@ fn try_explain(
             .map(|setting| setting.key.clone())
             .collect(),
         secrets: grants.secrets().map(|secret| secret.name.clone()).collect(),
+        destinations: grants.destinations().cloned().collect(),
+        published: grants.published().copied().collect(),
         limits: arguments.limits.limits()?,
         time_limit: arguments.limits.time_limit()?,
     };
@@ -86,7 +109,7 @@ fn text(explanation: &Explanation, given: &Given) -> String {
             .map_or_else(|| "none (call a function with --invoke)".to_owned(), escape),
     );
     text.push_str("\nIt imports:\n");
-    for (interface, state) in grouped(&facts.imports) {
+    for (interface, state) in grouped(&facts.imports, given.has_network()) {
         text.push_str(&format!("  {interface}: {state}\n"));
     }
     if facts.imports.is_empty() {
@@ -105,6 +128,29 @@ fn text(explanation: &Explanation, given: &Given) -> String {
         facts.exports.len().min(SHOWN_EXPORTS),
         facts.export_count,
     );
+    push_given(&mut text, explanation, given);
+    let limits = limits_text(given);
+    if !limits.is_empty() {
+        text.push_str(&format!("\nIt may use:\n  {limits}\n"));
+    }
+    text.push('\n');
+    match &explanation.refusal {
+        None => text.push_str("It would run.\n"),
+        Some(error) => {
+            text.push_str(&format!("It would not run: {}\n", printer::reason(error)));
+            for detail in error.details() {
+                text.push_str(&format!("  {detail}\n"));
+            }
+            if let Some(hint) = error.hint() {
+                text.push_str(&format!("hint: {hint}\n"));
+            }
+        }
+    }
+    text
+}
+
+/// What the flags and the configuration give.
+fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
     text.push_str("\nIt is given:\n  standard streams, arguments, clocks, randomness\n");
     for (what, names) in [
         ("environment", &given.environment),
@@ -133,25 +179,17 @@ fn text(explanation: &Explanation, given: &Given) -> String {
     if explanation.directories.is_empty() && given.secrets.is_empty() {
         text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
     }
-    text.push_str("  no network\n");
-    let limits = limits_text(given);
-    if !limits.is_empty() {
-        text.push_str(&format!("\nIt may use:\n  {limits}\n"));
+    for grant in &given.destinations {
+        let any = matches!(grant.host, NetHost::Name(NamePattern::Any));
+        let which = if any { " (any public address)" } else { "" };
+        text.push_str(&format!("  may reach {grant}{which}\n"));
     }
-    text.push('\n');
-    match &explanation.refusal {
-        None => text.push_str("It would run.\n"),
-        Some(error) => {
-            text.push_str(&format!("It would not run: {}\n", printer::reason(error)));
-            for detail in error.details() {
-                text.push_str(&format!("  {detail}\n"));
-            }
-            if let Some(hint) = error.hint() {
-                text.push_str(&format!("hint: {hint}\n"));
-            }
-        }
+    for publish in &given.published {
+        text.push_str(&format!("  {}\n", publish_text(publish)));
     }
-    text
+    if !given.has_network() {
+        text.push_str("  no network (--allow-net HOST:PORT and -p PORT give some)\n");
+    }
 }
 
 /// What bounds the program, in one line.
@@ -185,11 +223,11 @@ fn push_cut(text: &mut String, shown: usize, count: u32) {
 }
 
 /// Imports of a core module by their module, with the items that stand out.
-fn grouped(imports: &[ImportFact]) -> Vec<(String, String)> {
+fn grouped(imports: &[ImportFact], has_network: bool) -> Vec<(String, String)> {
     let mut groups: Vec<(String, String, Vec<&str>)> = Vec::new();
     for import in imports {
         let interface = escape(&import.interface);
-        let state = state_text(&import.state);
+        let state = state_text(&import.state, has_network);
         let item = import.item.as_deref();
         match groups
             .iter_mut()
@@ -215,11 +253,21 @@ fn grouped(imports: &[ImportFact]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn state_text(state: &ImportState) -> String {
+/// The API set that no grant opens in this version.
+const HTTP: &str = "wasi http";
+
+fn state_text(state: &ImportState, has_network: bool) -> String {
     match state {
         ImportState::Provided(set) => format!("provided ({})", escape(set)),
+        ImportState::NeedsGrant { set, flags } if set == HTTP => format!(
+            "provided ({HTTP}), every use refused without {}, which this version does not support",
+            escape(flags)
+        ),
+        ImportState::NeedsGrant { set, .. } if has_network => {
+            format!("provided ({})", escape(set))
+        }
         ImportState::NeedsGrant { set, flags } => format!(
-            "provided ({}), every use refused without {}, which this version does not support",
+            "provided ({}), every use refused without {}",
             escape(set),
             escape(flags)
         ),
@@ -227,6 +275,10 @@ fn state_text(state: &ImportState) -> String {
         ImportState::Denied => "withheld (--deny)".to_owned(),
         ImportState::Missing => "missing: nobody provides it".to_owned(),
     }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
 }
 
 fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
@@ -238,7 +290,7 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
             json!({
                 "Interface": import.interface,
                 "Item": import.item,
-                "State": state_text(&import.state),
+                "State": state_text(&import.state, given.has_network()),
                 "Missing": matches!(import.state, ImportState::Missing | ImportState::Denied),
             })
         })
@@ -268,6 +320,8 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
         "Settings": given.settings,
         "Secrets": given.secrets,
         "Mounts": directories,
+        "AllowNet": texts(&given.destinations),
+        "Publish": texts(&given.published),
         "Memory": given.limits.memory_bytes,
         "NanoCpus": given.limits.nano_cpus,
         "PidsLimit": given.limits.threads,

@@ -441,8 +441,8 @@ fn unknown_key_of_a_configuration_file_is_refused() {
 fn grant_without_a_provider_is_refused_and_not_ignored() {
     let workspace = workspace();
     let outcome = run_with(&workspace, ["--allow-net", "example.com:443"]);
-    let first = "lighter: cannot grant allow-net=example.com:443: this version does not support \
-                 the network: no socket and no lookup passes";
+    let first = "lighter: cannot grant allow-net=example.com:443: this version looks up no names: \
+                 grant an address or a network";
     assert_told(&workspace, &outcome, 125, first, "leave it out");
 }
 

@@ -4,6 +4,7 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
+//! [`network`] is sockets and ports;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
 //! worst time; [`start`] is what a start costs.
 
@@ -17,6 +18,7 @@ mod bad_input;
 mod cache;
 mod limits;
 mod mounts;
+mod network;
 mod owners;
 mod poor;
 mod programs;

@@ -35,6 +35,16 @@ pub fn probe_component() -> PathBuf {
     build("probe", &[]).join("component.wasm")
 }
 
+/// Connects, serves, sends and receives as its arguments say; WASI 0.1, so only on what it finds open.
+pub fn sockets() -> PathBuf {
+    build("sockets", &[]).join("module.wasm")
+}
+
+/// The same program as a component; WASI 0.2.
+pub fn sockets_component() -> PathBuf {
+    build("sockets", &[]).join("component.wasm")
+}
+
 /// Four threads of Rust that share their memory; WASI 0.1 and wasi-threads.
 pub fn threads() -> PathBuf {
     build("threads", &[]).join("threads.wasm")

@@ -8,7 +8,8 @@ mod published;
 
 pub use built::{
     assemblyscript, c, cpp, files_p3, go, javascript_command, lua, probe, probe_component,
-    python_command, ripgrep, ripgrep_component, sqlite_shell, streams, threads, zig,
+    python_command, ripgrep, ripgrep_component, sockets, sockets_component, sqlite_shell, streams,
+    threads, zig,
 };
 pub use published::{Yosys, esbuild_gojs, ruby, ruby_for_javascript, sqlite_of_2019, yosys};
 
@@ -24,6 +25,7 @@ pub const ALL: &[(&str, Ensure)] = &[
     ("esbuild_gojs", || drop(esbuild_gojs())),
     ("probe", || drop(probe())),
     ("threads", || drop(threads())),
+    ("sockets", || drop(sockets())),
     ("streams", || drop(streams())),
     ("files_p3", || drop(files_p3())),
     ("c", || drop(c())),

@@ -164,9 +164,15 @@ impl Grant {
     #[must_use]
     pub fn unsupported_reason(&self) -> Option<&'static str> {
         match self {
-            Self::AllowNet(_) | Self::AllowDns(_) | Self::Publish(_) => {
-                Some("this version does not support the network: no socket and no lookup passes")
-            }
+            Self::AllowDns(_)
+            | Self::AllowNet(NetGrant {
+                host: NetHost::Name(NamePattern::Name(_) | NamePattern::Below(_)),
+                ..
+            }) => Some("this version looks up no names: grant an address or a network"),
+            Self::AllowNet(NetGrant {
+                scheme: Some(NetScheme::Http | NetScheme::Https),
+                ..
+            }) => Some("this version has no HTTP: tcp:// opens connections"),
             Self::Credential(_) => {
                 Some("this version does not support credentials: no HTTP request passes")
             }
@@ -178,6 +184,8 @@ impl Grant {
                 "this version does not support volumes: name a directory, as ./DIRECTORY:TARGET, or use --tmpfs",
             ),
             Self::Mount(_)
+            | Self::AllowNet(_)
+            | Self::Publish(_)
             | Self::Environment(_)
             | Self::Secret(_)
             | Self::Setting(_)
@@ -252,8 +260,11 @@ mod tests {
                 .unsupported_reason()
         };
         assert!(reason("allow-net", "a.b").is_some());
+        assert!(reason("allow-net", "https://1.1.1.1").is_some());
+        assert!(reason("allow-net", "1.1.1.1").is_none());
+        assert!(reason("allow-net", "*").is_none());
         assert!(reason("allow-dns", "a.b").is_some());
-        assert!(reason("publish", "80").is_some());
+        assert!(reason("publish", "80").is_none());
         assert!(reason("credential", "a.b=env:T").is_some());
         assert!(reason("link", "a:b=image:c").is_some());
         assert!(reason("volume", "name:/data").is_some());

@@ -3,6 +3,7 @@
 use super::address::{bracketed, parse_ipv4, parse_ipv6};
 use super::error::{Form, GrantError};
 use super::port::PortRange;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ pub struct Publish {
 }
 
 /// A transport that ports belong to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     /// TCP.
     Tcp,

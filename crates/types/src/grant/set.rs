@@ -1,6 +1,9 @@
 //! All grants of one run.
 
-use super::{EnvironmentEntry, Grant, GrantError, Mount, SecretGrant, Setting, UserIds};
+use super::{
+    DnsGrant, EnvironmentEntry, Grant, GrantError, Mount, NamePattern, NetGrant, Publish,
+    SecretGrant, Setting, UserIds,
+};
 use crate::interface::InterfacePattern;
 
 /// The grants of one run, in the order they were given.
@@ -118,6 +121,30 @@ impl Grants {
         })
     }
 
+    /// Where to connections may be made (`allow-net`).
+    pub fn destinations(&self) -> impl Iterator<Item = &NetGrant> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::AllowNet(net) => Some(net),
+            _ => None,
+        })
+    }
+
+    /// What may be looked up besides (`allow-dns`).
+    pub fn lookups(&self) -> impl Iterator<Item = &NamePattern> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::AllowDns(DnsGrant(pattern)) => Some(pattern),
+            _ => None,
+        })
+    }
+
+    /// The ports that the host shows (`publish`).
+    pub fn published(&self) -> impl Iterator<Item = &Publish> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::Publish(publish) => Some(publish),
+            _ => None,
+        })
+    }
+
     /// The first grant that this version does not support, and the reason.
     #[must_use]
     pub fn unsupported(&self) -> Option<(&Grant, &'static str)> {
@@ -180,10 +207,10 @@ mod tests {
 
     #[test]
     fn first_unsupported_grant_is_found() {
-        let grants = grants(&[("env", "A=1"), ("allow-net", "a.b"), ("publish", "80")]);
+        let grants = grants(&[("env", "A=1"), ("link", "a:b=image:c"), ("publish", "80")]);
         let grants = grants.expect("valid");
         let (grant, reason) = grants.unsupported().expect("one is");
-        assert_eq!(grant.key(), "allow-net");
+        assert_eq!(grant.key(), "link");
         assert!(reason.contains("this version"));
     }
 }

@@ -1,9 +1,18 @@
-//! What the policy of the network is decided on.
+//! The policy of the network, and what it is decided on.
 //!
 //! ```text
-//!   an address, in any spelling ──▶ canonical ──▶ kind: public, or what it is instead
+//!   an address, in any spelling ──▶ meant ──▶ kind: public, or what it is instead ──┐
+//!   a name that is allowed ──▶ its answers ──▶ pins: address and name for a while ──┴──▶ policy
 //! ```
 
 mod kind;
+mod pins;
+mod policy;
+mod ports;
 
 pub use kind::{AddressKind, canonical};
+pub use pins::Pins;
+pub use policy::{
+    Destination, NetworkPolicy, PinnedName, Reach, Reason, Source, Transport, Verdict, meant,
+};
+pub use ports::PublishedPort;

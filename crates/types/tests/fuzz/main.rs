@@ -175,6 +175,7 @@ fn frames() -> Vec<Vec<u8>> {
         may_lack_parts: false,
         data_bytes: Some(1 << 30),
         threads: None,
+        has_network: true,
     };
     let to = to.map(|task| Order { confinement, task });
     let to = to.iter().map(|m| encode(m, TO_RUNNER_BYTES));
@@ -200,6 +201,7 @@ fn bundle() -> Bundle {
         entry: Entry::Command,
         cpu: CpuFeatures::from_bits(0),
         limits: Limits::default(),
+        network: None,
         has_coredump: false,
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct ComponentState {
     pub(crate) http: crate::api::http::HttpState,
     /// The embedding role.
     pub(crate) host: Arc<dyn Host>,
+    /// Whether it may make sockets; where they lead is decided outside.
+    pub(crate) has_network: bool,
     /// What `wasi:config` answers.
     pub(crate) config: Vec<(String, SecretBytes)>,
     /// The guest's path of the directory that is also open as `.`.
@@ -82,12 +84,14 @@ fn try_run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> Result
     let name = bundle.arguments.first().cloned().unwrap_or_default();
     let state = state(bundle, host)?;
     // File operations run on this thread; a wait for a slow standard stream takes a helper.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::Internal {
-            reason: format!("could not make the runtime: {error}"),
-        })?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time();
+    if state.has_network {
+        builder.enable_io();
+    }
+    let runtime = builder.build().map_err(|error| Failure::Internal {
+        reason: format!("could not make the runtime: {error}"),
+    })?;
     let run = call::Run {
         program,
         entry,
@@ -111,6 +115,13 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
     // Before the directories, which copy the setting.
     builder.allow_blocking_current_thread(true);
     open_directories(&mut builder, &bundle)?;
+    if bundle.network.is_some() {
+        // The keeper decides on each address, and the kernel asks it.
+        builder
+            .allow_tcp(true)
+            .allow_udp(true)
+            .socket_addr_check(|_, _| Box::pin(async { true }));
+    }
     if let Some(directory) = &bundle.initial_directory {
         builder.initial_cwd(directory);
     }
@@ -120,6 +131,7 @@ fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure>
         table: ResourceTable::new(),
         http: crate::api::http::HttpState::new(Arc::clone(&host)),
         host,
+        has_network: bundle.network.is_some(),
         config: bundle.config,
         initial_directory: bundle.initial_directory,
     })

@@ -16,6 +16,8 @@ pub(super) struct Plan<'m> {
     stubbed: Vec<(&'m str, &'m str, FuncType)>,
     /// Whether it can start threads, or has the memory that they would share.
     pub(super) has_threads: bool,
+    /// Whether it takes connections from listeners that it finds open, and makes none itself.
+    pub(super) accepts: bool,
     memory: Option<ImportType<'m>>,
 }
 
@@ -32,6 +34,7 @@ pub(super) fn plan<'m>(
         provided: SETS.iter().map(|_| Vec::new()).collect(),
         stubbed: Vec::new(),
         has_threads: false,
+        accepts: false,
         memory: None,
     };
     let mut missing = Vec::new();
@@ -73,6 +76,8 @@ pub(super) fn plan<'m>(
             }
         }
     }
+    let has = |item: &str| seen.iter().any(|(_, name)| *name == item);
+    plan.accepts = has("sock_accept") && !has("sock_open");
     if missing.is_empty() {
         Ok(plan)
     } else {

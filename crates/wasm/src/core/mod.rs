@@ -62,7 +62,7 @@ struct Program {
 fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Program, Failure> {
     let plan = link::plan(module, &bundle.stubs, &bundle.denials)?;
     let budget = Budget::new(bundle.limits.memory_bytes);
-    let context = WasiContext::new(&bundle, host).map(Arc::new)?;
+    let context = WasiContext::new(&bundle, plan.accepts, host).map(Arc::new)?;
     let dump = Arc::new(Dump::new(&bundle));
     let threads = plan.has_threads.then(|| {
         Arc::new(ThreadGroup::new(

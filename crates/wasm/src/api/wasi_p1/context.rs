@@ -3,6 +3,7 @@
 use super::MemoryHandle;
 use super::descriptor::{Descriptor, DescriptorTable};
 use super::errno::Errno;
+use super::sockets;
 use crate::directories::{is_escape, open_initial, open_preopen};
 use crate::host::Host;
 use lighter_types::bundle::Bundle;
@@ -52,19 +53,30 @@ pub(crate) struct WasiContext {
 }
 
 impl WasiContext {
-    /// Opens the granted directories and makes the program's descriptors.
+    /// Opens the granted directories and makes the program's descriptors. `wants_listeners` is whether it
+    /// expects to find listeners open.
     ///
     /// # Errors
     /// A directory that could not be opened.
-    pub(crate) fn new(bundle: &Bundle, host: Arc<dyn Host>) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        bundle: &Bundle,
+        wants_listeners: bool,
+        host: Arc<dyn Host>,
+    ) -> Result<Self, Failure> {
         let terminals = bundle.terminals;
         let mut descriptors = vec![
             Descriptor::stdin(terminals.stdin, &host),
             Descriptor::output(rustix::stdio::stdout(), terminals.stdout),
             Descriptor::output(rustix::stdio::stderr(), terminals.stderr),
         ];
-        // Listeners come here once there are any: programs expect them from 3 up, and look for
-        // directories only after them.
+        // Programs expect listeners from 3 up, and look for directories only after them.
+        if let Some(network) = bundle.network.as_ref().filter(|_| wants_listeners) {
+            let listeners = sockets::listeners(&network.published);
+            descriptors.extend(listeners.map_err(|(port, error)| Failure::Listen {
+                port,
+                reason: error.to_string(),
+            })?);
+        }
         if let Some(path) = &bundle.initial_directory {
             let (dir, _) = open_initial(&bundle.preopens, path)?;
             descriptors.push(Descriptor::preopen(dir, ".".to_owned(), path.clone()));

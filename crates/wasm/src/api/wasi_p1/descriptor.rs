@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   0 1 2      standard streams          Stream
-//!   3 ..       listeners, once granted   (the network sets add a kind here)
+//!   3 ..       listeners on published ports       Socket
 //!   then       "." if a working directory was asked for, the granted directories
 //!   then       what the program opens    File, Directory
 //! ```
@@ -11,6 +11,7 @@
 //! one: a thread that blocks in a read leaves the others free.
 
 use super::errno::Errno;
+use super::sockets::Socket;
 use super::types::rights;
 use crate::host::{Host, InputDemand};
 use cap_std::fs::Dir;
@@ -36,7 +37,7 @@ pub(super) struct Descriptor {
     inheriting: AtomicU64,
 }
 
-/// What a descriptor is. Sockets and listeners become kinds of their own.
+/// What a descriptor is.
 pub(super) enum Kind {
     /// A standard stream.
     Stream(Stream),
@@ -44,6 +45,8 @@ pub(super) enum Kind {
     File(OwnedFd),
     /// A directory.
     Directory(Directory),
+    /// A socket, listening or connected.
+    Socket(Socket),
 }
 
 /// A standard stream: the process's own descriptor, of which others may hold duplicates.
@@ -208,6 +211,7 @@ impl Descriptor {
             Kind::Stream(stream) => stream.fd,
             Kind::File(file) => file.as_fd(),
             Kind::Directory(directory) => directory.dir.as_fd(),
+            Kind::Socket(socket) => socket.as_fd(),
         }
     }
 
@@ -222,12 +226,11 @@ impl Descriptor {
 
     /// As [`Descriptor::file`], for what has a position: a stream has one if it is a file.
     pub(super) fn seekable(&self, right: u64) -> Result<BorrowedFd<'_>, Errno> {
-        if let Kind::Stream(stream) = &self.kind
-            && !stream.is_regular()
-        {
-            return Err(Errno::SPIPE);
+        match &self.kind {
+            Kind::Stream(stream) if !stream.is_regular() => Err(Errno::SPIPE),
+            Kind::Socket(_) => Err(Errno::SPIPE),
+            _ => self.file(right),
         }
-        self.file(right)
     }
 
     /// The directory, checked for a right.
@@ -237,7 +240,7 @@ impl Descriptor {
                 self.check(right)?;
                 Ok(directory)
             }
-            Kind::File(_) => Err(Errno::NOTDIR),
+            Kind::File(_) | Kind::Socket(_) => Err(Errno::NOTDIR),
             Kind::Stream(_) => Err(Errno::BADF),
         }
     }

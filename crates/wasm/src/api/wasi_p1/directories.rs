@@ -1,11 +1,10 @@
 //! Directories that are open from the start, and listings.
 
-use super::descriptor::Directory;
+use super::descriptor::{Descriptor, Directory, Kind};
 use super::errno::Errno;
 use super::memory::Memory;
 use super::types::{Record, filetype_of, rights};
 use super::{Function, call};
-use crate::api::wasi_p1::descriptor::Kind;
 use crate::core::CoreState;
 use rustix::fs::{RawDir, SeekFrom};
 use std::mem::MaybeUninit;
@@ -33,9 +32,23 @@ const ENTRY_BYTES: usize = 24;
 /// name, and about as much as the guest can take.
 const LISTING_BYTES: std::ops::RangeInclusive<usize> = 1024..=64 << 10;
 
+/// What is no directory that was opened before, and has no name. Programs look for directories from the first
+/// number up, and an error ends that or ends them: what stands before the directories is passed over if it
+/// is another kind of thing, for which the standard has room and no name.
+const NO_DIRECTORY: u8 = 1;
+
+fn is_passed_over(descriptor: &Descriptor) -> bool {
+    matches!(&descriptor.kind, Kind::Socket(socket) if socket.is_listener)
+}
+
 fn fd_prestat_get(caller: Caller<'_, CoreState>, fd: u32, result: u32) -> wasmtime::Result<u32> {
     call(caller, |context, memory| {
         let descriptor = context.descriptors.get(fd)?;
+        if is_passed_over(&descriptor) {
+            let mut record = Record::<8>::new();
+            record.put(0, &[NO_DIRECTORY]);
+            return memory.write(result, &record.bytes);
+        }
         let Kind::Directory(Directory {
             preopen_name: Some(name),
             ..
@@ -58,6 +71,9 @@ fn fd_prestat_dir_name(
 ) -> wasmtime::Result<u32> {
     call(caller, |context, memory| {
         let descriptor = context.descriptors.get(fd)?;
+        if is_passed_over(&descriptor) {
+            return Ok(());
+        }
         let Kind::Directory(Directory {
             preopen_name: Some(name),
             ..

@@ -58,6 +58,7 @@ type Result<T> = wasmtime::Result<T>;
 
 /// Refuses to wait on a stream that the guest asked not to wait on.
 fn check_ready(descriptor: &Descriptor, events: PollFlags) -> std::result::Result<(), Errno> {
+    // A socket never waits by itself.
     let Kind::Stream(stream) = &descriptor.kind else {
         return Ok(());
     };
@@ -84,6 +85,9 @@ fn patiently(
     mut operation: impl FnMut() -> rustix::io::Result<usize>,
 ) -> rustix::io::Result<usize> {
     use rustix::io::Errno;
+    if let Kind::Socket(socket) = &descriptor.kind {
+        return socket.patiently(events, operation);
+    }
     loop {
         match (operation(), &descriptor.kind) {
             (Err(Errno::INTR), _) => {}
@@ -254,6 +258,7 @@ fn check_synced(descriptor: &Descriptor, right: u64) -> std::result::Result<(), 
     match descriptor.kind {
         Kind::File(_) => descriptor.check(right),
         Kind::Directory(_) | Kind::Stream(_) => Ok(()),
+        Kind::Socket(_) => Err(Errno::INVAL),
     }
 }
 

@@ -150,8 +150,10 @@ fn descriptor_wait(context: &WasiContext, fd: u32, events: PollFlags) -> Result<
     };
     descriptor.file(right)?;
     descriptor.check(rights::POLL_FD_READWRITE)?;
-    if let (PollFlags::IN, Kind::Stream(stream)) = (events, &descriptor.kind) {
-        stream.expect_input();
+    match &descriptor.kind {
+        Kind::Stream(stream) if events == PollFlags::IN => stream.expect_input(),
+        Kind::Socket(socket) => socket.looked_after(),
+        Kind::Stream(_) | Kind::File(_) | Kind::Directory(_) => {}
     }
     Ok(Wait::Ready(descriptor, events))
 }
@@ -237,7 +239,7 @@ fn available_bytes(descriptor: &Descriptor) -> u64 {
     let is_regular = match &descriptor.kind {
         Kind::Stream(stream) => stream.is_regular(),
         Kind::File(_) => true,
-        Kind::Directory(_) => false,
+        Kind::Directory(_) | Kind::Socket(_) => false,
     };
     if is_regular
         && let Ok(stat) = rustix::fs::fstat(descriptor.fd())

@@ -46,6 +46,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn fd_fdstat_get(caller: Caller<'_, CoreState>, fd: u32, result: u32) -> wasmtime::Result<u32> {
     call(caller, |context, memory| {
         let descriptor = context.descriptors.get(fd)?;
+        if let Kind::Socket(socket) = &descriptor.kind {
+            socket.looked_after();
+        }
         let (base, inheriting) = descriptor.rights();
         let record = fdstat(
             file_type(&descriptor)?,
@@ -65,6 +68,7 @@ fn file_type(descriptor: &Descriptor) -> Result<u8, Errno> {
         Kind::Stream(stream) if stream.is_regular() => filetype::REGULAR_FILE,
         Kind::Stream(_) => filetype::UNKNOWN,
         Kind::Directory(_) => filetype::DIRECTORY,
+        Kind::Socket(_) => filetype::SOCKET_STREAM,
         Kind::File(file) => {
             let stat = rustix::fs::fstat(file)?;
             filetype_of(FileType::from_raw_mode(stat.st_mode))
@@ -81,7 +85,8 @@ fn flags(descriptor: &Descriptor) -> Result<u32, Errno> {
         Kind::Stream(stream) if stream.is_nonblocking.load(Ordering::Relaxed) => {
             Ok(fdflags::NONBLOCK)
         }
-        Kind::Stream(_) => Ok(0),
+        Kind::Socket(socket) if socket.is_nonblocking() => Ok(fdflags::NONBLOCK),
+        Kind::Stream(_) | Kind::Socket(_) => Ok(0),
         Kind::File(file) => {
             let set = rustix::fs::fcntl_getfl(file)?;
             let mut flags = 0;
@@ -108,15 +113,22 @@ fn fd_fdstat_set_flags(caller: Caller<'_, CoreState>, fd: u32, wanted: u32) -> u
         }
         let descriptor = context.descriptors.get(fd)?;
         let file = descriptor.file(rights::FD_FDSTAT_SET_FLAGS)?;
-        if let Kind::Stream(stream) = &descriptor.kind {
-            if wanted & !SETTABLE != 0 {
+        let is_nonblocking = wanted & fdflags::NONBLOCK != 0;
+        match &descriptor.kind {
+            Kind::Stream(_) | Kind::Socket(_) if wanted & !SETTABLE != 0 => {
                 return Err(Errno::INVAL);
             }
-            let is_nonblocking = wanted & fdflags::NONBLOCK != 0;
-            stream
-                .is_nonblocking
-                .store(is_nonblocking, Ordering::Relaxed);
-            return Ok(());
+            Kind::Stream(stream) => {
+                stream
+                    .is_nonblocking
+                    .store(is_nonblocking, Ordering::Relaxed);
+                return Ok(());
+            }
+            Kind::Socket(socket) => {
+                socket.set_nonblocking(is_nonblocking);
+                return Ok(());
+            }
+            Kind::File(_) | Kind::Directory(_) => {}
         }
         // How writes are synced is settled when a file is opened.
         if (wanted ^ flags(&descriptor)?) & !SETTABLE != 0 {
@@ -153,7 +165,7 @@ fn fd_filestat_get(
 
 fn file_type_of_status(descriptor: &Descriptor, found: u8) -> Result<u8, Errno> {
     match descriptor.kind {
-        Kind::Stream(_) => file_type(descriptor),
+        Kind::Stream(_) | Kind::Socket(_) => file_type(descriptor),
         Kind::File(_) | Kind::Directory(_) => Ok(found),
     }
 }

@@ -1,15 +1,16 @@
-//! The ways of WASI 0.2 to a socket or a name: all are denied and reported.
+//! The ways of WASI 0.2 to a socket or a name: without a network all are denied and reported.
 //!
-//! What is replaced here is all that has to change when a container can be granted the network;
-//! the methods of sockets are reached through these functions only.
+//! The methods of sockets are reached through these functions only. What they do is wasmtime-wasi's; where
+//! to is the keeper's to decide, which the kernel asks.
 
 use crate::component::{ComponentLinker, ComponentState as State};
 use lighter_types::refusal::Refusal;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, Network};
-use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
+use wasmtime_wasi::p2::bindings::sockets::{tcp_create_socket, udp_create_socket};
+use wasmtime_wasi::p2::{SocketError, TcpSocket};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 
 /// The interfaces and the versions provided.
@@ -23,20 +24,33 @@ type Made<T> = wasmtime::Result<(Result<Resource<T>, ErrorCode>,)>;
 pub(super) fn link_tcp(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     linker.instance(TCP)?.func_wrap(
         "create-tcp-socket",
-        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Made<TcpSocket> {
-            let action = "create a TCP socket".to_owned();
-            Ok((deny(&store, Refusal::Socket { action }),))
+        |mut store: StoreContextMut<'_, State>, (family,)| -> Made<TcpSocket> {
+            if !store.data().has_network {
+                let action = "create a TCP socket".to_owned();
+                return Ok((deny(&store, Refusal::Socket { action }),));
+            }
+            let mut sockets = store.data_mut().sockets();
+            made(tcp_create_socket::Host::create_tcp_socket(
+                &mut sockets,
+                family,
+            ))
         },
     )
 }
 
 /// Adds the interface that makes UDP sockets.
 pub(super) fn link_udp(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
-    linker.instance(UDP)?.func_wrap(
+    linker.instance(UDP)?.func_wrap_async(
         "create-udp-socket",
-        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Made<UdpSocket> {
-            let action = "create a UDP socket".to_owned();
-            Ok((deny(&store, Refusal::Socket { action }),))
+        |mut store: StoreContextMut<'_, State>, (family,)| {
+            Box::new(async move {
+                if !store.data().has_network {
+                    let action = "create a UDP socket".to_owned();
+                    return Ok((deny(&store, Refusal::Socket { action }),));
+                }
+                let mut sockets = store.data_mut().sockets();
+                made(udp_create_socket::Host::create_udp_socket(&mut sockets, family).await)
+            })
         },
     )
 }
@@ -50,6 +64,14 @@ pub(super) fn link_names(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
          (_, name): (Resource<Network>, String)|
          -> Made<ResolveAddressStream> { Ok((deny(&store, Refusal::Lookup { name }),)) },
     )
+}
+
+/// What a function gives, as the guest gets it.
+fn made<T>(made: Result<Resource<T>, SocketError>) -> Made<T> {
+    match made {
+        Ok(socket) => Ok((Ok(socket),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
 }
 
 fn deny<T>(store: &StoreContextMut<'_, State>, refusal: Refusal) -> Result<T, ErrorCode> {

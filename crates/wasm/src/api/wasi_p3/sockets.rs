@@ -1,7 +1,6 @@
-//! The ways of WASI 0.3 to a socket or a name: all are denied and reported.
+//! The ways of WASI 0.3 to a socket or a name: without a network all are denied and reported.
 //!
-//! What is replaced here is all that has to change when a container can be granted the network;
-//! the methods of sockets are reached through these functions only.
+//! As in `wasi_p2/sockets.rs`.
 
 use crate::component::{ComponentLinker, ComponentState as State};
 use lighter_types::refusal::Refusal;
@@ -9,8 +8,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, HasData, Resource};
 use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup;
 use wasmtime_wasi::p3::bindings::sockets::types::{
-    self, ErrorCode, IpAddress, IpAddressFamily, TcpSocket, UdpSocket,
+    self, ErrorCode, HostTcpSocket, HostUdpSocket, IpAddress, TcpSocket,
 };
+use wasmtime_wasi::p3::sockets::SocketResult;
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 
 /// The interface of sockets and the version provided.
@@ -24,14 +24,25 @@ pub(super) fn link_types(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap(
         "[static]tcp-socket.create",
-        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Created<TcpSocket> {
-            Ok((deny(store.data(), "create a TCP socket"),))
+        |mut store: StoreContextMut<'_, State>, (family,)| -> Created<TcpSocket> {
+            if !store.data().has_network {
+                return Ok((deny(store.data(), "create a TCP socket"),));
+            }
+            created(HostTcpSocket::create(
+                &mut store.data_mut().sockets(),
+                family,
+            ))
         },
     )?;
-    types.func_wrap(
+    types.func_wrap_async(
         "[static]udp-socket.create",
-        |store: StoreContextMut<'_, State>, _: (IpAddressFamily,)| -> Created<UdpSocket> {
-            Ok((deny(store.data(), "create a UDP socket"),))
+        |mut store: StoreContextMut<'_, State>, (family,)| {
+            Box::new(async move {
+                if !store.data().has_network {
+                    return Ok((deny(store.data(), "create a UDP socket"),));
+                }
+                created(HostUdpSocket::create(&mut store.data_mut().sockets(), family).await)
+            })
         },
     )
 }
@@ -39,6 +50,14 @@ pub(super) fn link_types(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
 /// Adds `wasi:sockets/ip-name-lookup`.
 pub(super) fn link_ip_name_lookup(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
     ip_name_lookup::add_to_linker::<_, Denied>(linker, |state| View(state))
+}
+
+/// What a function gives, as the guest gets it.
+fn created<T>(created: SocketResult<Resource<T>>) -> Created<T> {
+    match created {
+        Ok(socket) => Ok((Ok(socket),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
 }
 
 fn deny<T>(state: &State, action: &str) -> Result<T, ErrorCode> {

@@ -1,0 +1,132 @@
+//! Duplicates of a runner's sockets, and what is done on them.
+
+use super::address::for_family;
+use lighter_types::grant::Protocol;
+use lighter_types::network::PublishedPort;
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    set_ipv6_v6only, set_socket_reuseaddr, socket_cookie, socket_domain, socket_protocol,
+    socket_type,
+};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recvfrom, socket_with,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+/// A socket of TCP or UDP.
+pub(super) struct Socket {
+    descriptor: OwnedFd,
+    /// Its transport.
+    pub(super) protocol: Protocol,
+    is_v6: bool,
+}
+
+impl Socket {
+    /// Asks a descriptor what it is.
+    ///
+    /// # Errors
+    /// `ENOTSOCK`; `EACCES` for a socket of another kind.
+    pub(super) fn examine(descriptor: OwnedFd) -> Result<Self, Errno> {
+        let is_v6 = match socket_domain(&descriptor)? {
+            AddressFamily::INET => false,
+            AddressFamily::INET6 => true,
+            _ => return Err(Errno::ACCESS),
+        };
+        let protocol = match (socket_type(&descriptor)?, socket_protocol(&descriptor)?) {
+            (SocketType::STREAM, Some(ipproto::TCP)) => Protocol::Tcp,
+            (SocketType::DGRAM, Some(ipproto::UDP)) => Protocol::Udp,
+            _ => return Err(Errno::ACCESS),
+        };
+        Ok(Self {
+            descriptor,
+            protocol,
+            is_v6,
+        })
+    }
+
+    /// Connects it.
+    pub(super) fn connect(&self, address: SocketAddr) -> Result<(), Errno> {
+        rustix::net::connect(&self.descriptor, &for_family(address, self.is_v6)?)
+    }
+
+    /// Takes its peer from it.
+    pub(super) fn disconnect(&self) -> Result<(), Errno> {
+        rustix::net::connect_unspec(&self.descriptor)
+    }
+
+    /// Binds it as it is.
+    pub(super) fn bind(&self, address: SocketAddr) -> Result<(), Errno> {
+        rustix::net::bind(&self.descriptor, &for_family(address, self.is_v6)?)
+    }
+
+    /// Binds it where the host shows a port of the guest's, to all families that it shows it to.
+    pub(super) fn bind_published(&self, port: &PublishedPort) -> Result<(), Errno> {
+        let host = port.host(self.is_v6).ok_or(Errno::ADDRNOTAVAIL)?;
+        if self.is_v6 {
+            let is_v6_only = port.host_address.is_some_and(|address| address.is_ipv6());
+            set_ipv6_v6only(&self.descriptor, is_v6_only)?;
+        }
+        if self.protocol == Protocol::Tcp {
+            // It joins what holds the port for the guest.
+            set_socket_reuseaddr(&self.descriptor, true)?;
+        }
+        rustix::net::bind(&self.descriptor, &host)
+    }
+
+    /// Lets it listen.
+    pub(super) fn listen(&self, backlog: i32) -> Result<(), Errno> {
+        rustix::net::listen(&self.descriptor, backlog)
+    }
+
+    /// The address that it is bound to.
+    pub(super) fn local(&self) -> Result<SocketAddr, Errno> {
+        SocketAddr::try_from(rustix::net::getsockname(&self.descriptor)?)
+    }
+
+    /// The number by which the kernel knows it for as long as it runs.
+    pub(super) fn cookie(&self) -> Result<u64, Errno> {
+        socket_cookie(&self.descriptor)
+    }
+
+    /// Takes a datagram; never waits. Gives what is there of it, how long it says to be, and who sent it.
+    pub(super) fn receive(
+        &self,
+        datagram: &mut [u8],
+        flags: i32,
+    ) -> Result<(usize, usize, SocketAddr), Errno> {
+        let flags = RecvFlags::from_bits_retain(flags.cast_unsigned()) | RecvFlags::DONTWAIT;
+        let (received, length, from) = recvfrom(&self.descriptor, datagram, flags)?;
+        let from = SocketAddr::try_from(from.ok_or(Errno::OPNOTSUPP)?)?;
+        Ok((received, length, from))
+    }
+
+    /// Sends a datagram; never waits.
+    pub(super) fn send(
+        &self,
+        datagram: &[u8],
+        flags: i32,
+        address: SocketAddr,
+    ) -> Result<usize, Errno> {
+        let flags = SendFlags::from_bits_retain(flags.cast_unsigned());
+        let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let address = for_family(address, self.is_v6)?;
+        rustix::net::sendto(&self.descriptor, datagram, flags, &address)
+    }
+}
+
+/// Whether an address is one of this machine's own: what would be sent there would come from there.
+pub(super) fn is_own(address: IpAddr) -> bool {
+    let ask = || {
+        let family = match address {
+            IpAddr::V4(_) => AddressFamily::INET,
+            IpAddr::V6(_) => AddressFamily::INET6,
+        };
+        let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        // The discard service: nothing is sent there.
+        rustix::net::connect(&socket, &SocketAddr::new(address, 9))?;
+        SocketAddr::try_from(rustix::net::getsockname(&socket)?)
+    };
+    // Where no route leads there it is nobody's here.
+    ask().is_ok_and(|source: SocketAddr| source.ip() == address)
+}

@@ -1,0 +1,297 @@
+//! The network: what is granted is reached, what is published is reachable, and nothing else.
+
+use crate::workspace;
+use lighter_testkit::{Outcome, Workspace, programs};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to be there.
+const START_TIME: Duration = Duration::from_secs(60);
+
+/// Runs a program with flags, and words for the program.
+fn run(workspace: &Workspace, flags: &[&str], program: &Path, words: &[&str]) -> Outcome {
+    let run = workspace.lighter(["run"]).args(flags).arg(program);
+    run.args(words).run()
+}
+
+/// An echo server for connections on a loopback address, for as long as it is held.
+struct Echo {
+    address: String,
+}
+
+impl Echo {
+    fn tcp(ip: IpAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        let address = listener.local_addr().expect("bound").to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.expect("a connection");
+                thread::spawn(move || {
+                    let mut bytes = Vec::new();
+                    // A client that is gone needs no answer.
+                    let _ = stream.read_to_end(&mut bytes);
+                    let _ = stream.write_all(&bytes);
+                });
+            }
+        });
+        Self { address }
+    }
+
+    fn udp(ip: IpAddr) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).expect("a free port");
+        let address = socket.local_addr().expect("bound").to_string();
+        thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&buffer[..length], from);
+            }
+        });
+        Self { address }
+    }
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+/// A port that nobody has at this moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((LOOPBACK, 0)).expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+/// Connects as soon as somebody listens, sends, and gives what comes back.
+fn exchange(ip: IpAddr, port: u16, text: &str) -> String {
+    let deadline = Instant::now() + START_TIME;
+    let mut stream = loop {
+        match TcpStream::connect((ip, port)) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "nobody listens: {error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    stream.write_all(text.as_bytes()).expect("it is connected");
+    stream.shutdown(Shutdown::Write).expect("it is connected");
+    let mut back = String::new();
+    stream
+        .read_to_string(&mut back)
+        .expect("it answers in text");
+    back
+}
+
+#[test]
+fn granted_address_is_reached_and_no_other() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for ip in [LOOPBACK, LOOPBACK_V6] {
+        let (granted, other) = (Echo::tcp(ip), Echo::tcp(ip));
+        let flags = ["--allow-net", granted.address.as_str()];
+        let reached = run(
+            &workspace,
+            &flags,
+            &program,
+            &["connect", &granted.address, "hello"],
+        );
+        reached.assert(0, "hello\n");
+        let refused = run(
+            &workspace,
+            &flags,
+            &program,
+            &["connect", &other.address, "hello"],
+        );
+        refused.assert(1, "PermissionDenied\n");
+        let told = format!(
+            "lighter: refused: connect to {}: it is not granted; allow it with --allow-net {}\n",
+            other.address, other.address
+        );
+        assert_eq!(refused.stderr_text(), told);
+    }
+}
+
+#[test]
+fn datagrams_go_where_it_is_granted_and_nowhere_else() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for ip in [LOOPBACK, LOOPBACK_V6] {
+        let (granted, other) = (Echo::udp(ip), Echo::udp(ip));
+        let flag = format!("udp://{}", granted.address);
+        let flags = ["--allow-net", flag.as_str()];
+        let reached = run(
+            &workspace,
+            &flags,
+            &program,
+            &["send", &granted.address, "hello"],
+        );
+        reached.assert(0, "hello\n");
+        let refused = run(
+            &workspace,
+            &flags,
+            &program,
+            &["send", &other.address, "hello"],
+        );
+        refused.assert(1, "PermissionDenied\n");
+        let told = format!("send to {}: it is not granted", other.address);
+        assert!(
+            refused.stderr_text().contains(&told),
+            "{}",
+            refused.describe()
+        );
+    }
+}
+
+#[test]
+fn scheme_of_a_grant_decides_on_the_transport() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    let (tcp, udp) = (Echo::tcp(LOOPBACK), Echo::udp(LOOPBACK));
+    for (scheme, tcp_code, udp_code) in [("tcp://", 0, 1), ("udp://", 1, 0), ("", 0, 0)] {
+        let flag = format!("{scheme}127.0.0.0/8");
+        let flags = ["--allow-net", flag.as_str()];
+        let connected = run(
+            &workspace,
+            &flags,
+            &program,
+            &["connect", &tcp.address, "a"],
+        );
+        assert_eq!(connected.code, Some(tcp_code), "{}", connected.describe());
+        let sent = run(&workspace, &flags, &program, &["send", &udp.address, "a"]);
+        assert_eq!(sent.code, Some(udp_code), "{}", sent.describe());
+    }
+}
+
+#[test]
+fn published_port_is_reached_from_the_host() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for (publish, inner, ips) in [
+        ("", "0.0.0.0:7000", &[LOOPBACK][..]),
+        ("", "[::]:7000", &[LOOPBACK, LOOPBACK_V6]),
+        ("127.0.0.1:", "0.0.0.0:7000", &[LOOPBACK]),
+        ("127.0.0.1:", "127.0.0.1:7000", &[LOOPBACK]),
+        ("[::1]:", "[::]:7000", &[LOOPBACK_V6]),
+    ] {
+        let port = free_port();
+        let flag = format!("{publish}{port}:7000");
+        let count = ips.len().to_string();
+        let outcome = thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                run(
+                    &workspace,
+                    &["-p", &flag],
+                    &program,
+                    &["serve", inner, &count],
+                )
+            });
+            for ip in ips {
+                assert_eq!(exchange(*ip, port, "hello"), "hello", "{flag} {inner}");
+            }
+            server.join().expect("it ends")
+        });
+        let bytes = 5 * ips.len();
+        outcome.assert(0, &format!("ready\n{bytes} bytes\n"));
+    }
+}
+
+#[test]
+fn module_finds_its_published_ports_open() {
+    let workspace = workspace();
+    let port = free_port();
+    let flag = format!("{port}:7000");
+    let outcome = thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            run(
+                &workspace,
+                &["-p", &flag],
+                &programs::sockets(),
+                &["inherit", "2"],
+            )
+        });
+        for ip in [LOOPBACK, LOOPBACK_V6] {
+            assert_eq!(exchange(ip, port, "hello"), "hello");
+        }
+        server.join().expect("it ends")
+    });
+    outcome.assert(0, "ready\n10 bytes\n");
+}
+
+#[test]
+fn published_port_of_datagrams_is_reached_from_the_host() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    let port = free_port();
+    let flag = format!("127.0.0.1:{port}:7000/udp");
+    let words = ["receive", "0.0.0.0:7000", "1"];
+    let outcome = thread::scope(|scope| {
+        let server = scope.spawn(|| run(&workspace, &["-p", &flag], &program, &words));
+        let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a free port");
+        let pause = Some(Duration::from_millis(50));
+        socket.set_read_timeout(pause).expect("a time");
+        let deadline = Instant::now() + START_TIME;
+        let mut buffer = [0; 16];
+        loop {
+            // Nobody may be there yet, which the socket is told.
+            let _ = socket.send_to(b"hello", (LOOPBACK, port));
+            match socket.recv_from(&mut buffer) {
+                Ok((length, _)) => break assert_eq!(&buffer[..length], b"hello"),
+                Err(error) => assert!(Instant::now() < deadline, "no answer: {error}"),
+            }
+        }
+        server.join().expect("it ends")
+    });
+    // The answer goes to who asked, whom no grant names.
+    outcome.assert(0, "ready\n5 bytes\n");
+}
+
+#[test]
+fn without_a_grant_no_socket_is_made() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for (words, what) in [
+        (["connect", "127.0.0.1:1", "a"], "create a TCP socket"),
+        (["send", "127.0.0.1:1", "a"], "create a UDP socket"),
+    ] {
+        let outcome = run(&workspace, &[], &program, &words);
+        outcome.assert(1, "PermissionDenied\n");
+        let told = format!(
+            "lighter: refused: {what}: no network is granted; allow it with --allow-net HOST:PORT or -p PORT\n"
+        );
+        assert_eq!(outcome.stderr_text(), told);
+    }
+}
+
+#[test]
+fn port_that_is_taken_is_refused_before_the_program_starts() {
+    let workspace = workspace();
+    let taken = TcpListener::bind((LOOPBACK, 0)).expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    let flag = format!("127.0.0.1:{port}:80");
+    let program = programs::sockets_component();
+    let outcome = run(
+        &workspace,
+        &["-p", &flag],
+        &program,
+        &["bind", "0.0.0.0:80"],
+    );
+    let words = [
+        &format!("lighter: failed to bind host port 127.0.0.1:{port}/tcp: Address in use"),
+        "hint: another program has it: stop that, or publish another port",
+    ];
+    outcome.assert_refused(125, &words);
+}
+
+#[test]
+fn address_that_is_not_the_programs_is_not_bound() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for verb in ["bind", "bind-udp"] {
+        let outcome = run(
+            &workspace,
+            &["-p", "127.0.0.1::80"],
+            &program,
+            &[verb, "192.0.2.1:80"],
+        );
+        outcome.assert(1, "AddrNotAvailable\n");
+    }
+}

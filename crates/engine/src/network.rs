@@ -1,0 +1,239 @@
+//! What a run may do with the network: its grants, and the host's ports that it gets.
+
+use crate::Error;
+use lighter_boundary::Network;
+use lighter_types::grant::{Grants, PortRange, Protocol, Publish};
+use lighter_types::network::{NetworkPolicy, PublishedPort, Reach};
+use rustix::io::Errno;
+use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// The network of one run.
+pub(crate) struct RunNetwork {
+    /// What the boundary holds it to.
+    pub(crate) network: Arc<Network>,
+    /// The host's ports, bound so that nobody else gets them before the guest does.
+    _reserved: Vec<OwnedFd>,
+}
+
+/// Resolves the grants of the network; none without any.
+///
+/// # Errors
+/// A port of the host's is taken, or not the caller's to take.
+pub(crate) fn resolve(grants: &Grants) -> Result<Option<RunNetwork>, Error> {
+    let granted = Reach {
+        destinations: grants.destinations().cloned().collect(),
+        lookups: grants.lookups().cloned().collect(),
+    };
+    let mut published = Vec::new();
+    let mut reserved = Vec::new();
+    for publish in grants.published() {
+        publish_ports(publish, &mut published, &mut reserved)?;
+    }
+    if granted == Reach::default() && published.is_empty() {
+        return Ok(None);
+    }
+    let policy = NetworkPolicy {
+        granted,
+        ceiling: None,
+    };
+    Ok(Some(RunNetwork {
+        network: Arc::new(Network {
+            policy,
+            published,
+            ..Network::default()
+        }),
+        _reserved: reserved,
+    }))
+}
+
+/// Takes the host's ports for one `-p`.
+fn publish_ports(
+    publish: &Publish,
+    published: &mut Vec<PublishedPort>,
+    reserved: &mut Vec<OwnedFd>,
+) -> Result<(), Error> {
+    let container = publish.container_ports;
+    for (index, container_port) in (container.first()..=container.last()).enumerate() {
+        let candidates = candidates(publish.host_ports, container, index);
+        let mut port = PublishedPort {
+            protocol: publish.protocol,
+            container_port,
+            host_address: publish.host_address,
+            host_port: 0,
+        };
+        let mut refusal = None;
+        let taken = candidates.into_iter().find_map(|candidate| {
+            port.host_port = candidate;
+            match reserve(&port) {
+                Ok(reservation) => Some(reservation),
+                Err(error) => {
+                    refusal.get_or_insert((candidate, error));
+                    None
+                }
+            }
+        });
+        let Some((reservation, host_port)) = taken else {
+            let (candidate, error) = refusal.unwrap_or((0, Errno::ADDRINUSE));
+            return Err(refused(&port, candidate, error));
+        };
+        port.host_port = host_port;
+        reserved.extend(reservation);
+        published.push(port);
+    }
+    Ok(())
+}
+
+/// The ports of the host that one of the guest's may get, 0 for any.
+fn candidates(host: Option<PortRange>, container: PortRange, index: usize) -> Vec<u16> {
+    match host {
+        None => vec![0],
+        Some(host) if host.count() == container.count() => {
+            (host.first()..=host.last()).skip(index).take(1).collect()
+        }
+        Some(host) => (host.first()..=host.last()).collect(),
+    }
+}
+
+/// Binds a port of the host's, and gives its number. TCP's stays bound: a socket that listens may join it.
+/// Two of UDP would share what arrives, so that one is only tried.
+fn reserve(port: &PublishedPort) -> Result<(Option<OwnedFd>, u16), Errno> {
+    let kind = match port.protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+    };
+    let bound = |address: IpAddr| {
+        let family = if address.is_ipv6() {
+            AddressFamily::INET6
+        } else {
+            AddressFamily::INET
+        };
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        if port.protocol == Protocol::Tcp {
+            set_socket_reuseaddr(&socket, true)?;
+        }
+        if address.is_ipv6() {
+            set_ipv6_v6only(&socket, port.host_address.is_some())?;
+        }
+        bind(&socket, &SocketAddr::new(address, port.host_port))?;
+        let bound = SocketAddr::try_from(getsockname(&socket)?)?;
+        Ok((socket, bound.port()))
+    };
+    let (socket, number) = match port.host_address {
+        Some(address) => bound(address)?,
+        // All of them, of both families where there are both.
+        None => match bound(Ipv6Addr::UNSPECIFIED.into()) {
+            Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => bound(Ipv4Addr::UNSPECIFIED.into())?,
+            bound => bound?,
+        },
+    };
+    Ok(((port.protocol == Protocol::Tcp).then_some(socket), number))
+}
+
+fn refused(port: &PublishedPort, host_port: u16, error: Errno) -> Error {
+    let address = port.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let place = SocketAddr::new(address, host_port);
+    let hint = match error {
+        Errno::ADDRINUSE => Some("another program has it: stop that, or publish another port"),
+        Errno::ACCESS | Errno::PERM => {
+            Some("ports below 1024 are root's: publish a higher one, as -p 8080:80")
+        }
+        Errno::ADDRNOTAVAIL => Some("it is none of this machine's addresses"),
+        _ => None,
+    };
+    Error::Refused {
+        reason: format!(
+            "failed to bind host port {place}/{}: {}",
+            port.protocol.name(),
+            std::io::Error::from(error)
+        ),
+        hint: hint.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lighter_types::grant::Grant;
+
+    fn network(flags: &[(&str, &str)]) -> Result<Option<RunNetwork>, Error> {
+        let mut grants = Grants::default();
+        for (key, value) in flags {
+            let grant = Grant::parse(key, value).expect("valid");
+            grants.add(grant).expect("no duplicate");
+        }
+        resolve(&grants)
+    }
+
+    fn published(value: &str) -> Vec<PublishedPort> {
+        let network = network(&[("publish", value)]);
+        let network = network.expect("free ports").expect("a network");
+        network.network.published.clone()
+    }
+
+    #[test]
+    fn without_grants_there_is_no_network() {
+        assert!(network(&[("env", "A=1")]).expect("valid").is_none());
+        for grant in [("allow-net", "a.example"), ("allow-dns", "a.example")] {
+            assert!(network(&[grant]).expect("valid").is_some());
+        }
+    }
+
+    #[test]
+    fn random_port_is_chosen_before_the_guest_starts() {
+        for value in ["127.0.0.1::80", "127.0.0.1::80/udp", "80", "[::1]::80"] {
+            let [port] = published(value)[..] else {
+                panic!("one port")
+            };
+            assert_eq!(port.container_port, 80);
+            assert_ne!(port.host_port, 0);
+        }
+    }
+
+    #[test]
+    fn port_that_is_taken_is_refused_in_docker_words() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let taken = taken.local_addr().expect("bound").port();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", taken));
+        let value = format!("127.0.0.1:{taken}:80");
+        let Err(error) = network(&[("publish", &value)]) else {
+            panic!("it is taken")
+        };
+        drop(listener);
+        assert_eq!(
+            error.to_string(),
+            format!("failed to bind host port 127.0.0.1:{taken}/tcp: Address in use (os error 98)")
+        );
+    }
+
+    #[test]
+    fn first_free_port_of_a_range_is_taken() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let first = taken.local_addr().expect("bound").port();
+        if first > 65_000 {
+            return;
+        }
+        let value = format!("127.0.0.1:{first}-{}:80", first + 100);
+        let [port] = published(&value)[..] else {
+            panic!("one port")
+        };
+        assert!((first + 1..=first + 100).contains(&port.host_port));
+    }
+
+    #[test]
+    fn ports_of_two_ranges_belong_together() {
+        let range = |first, last| PortRange::new(first, last).expect("a range");
+        assert_eq!(
+            candidates(Some(range(8000, 8002)), range(80, 82), 1),
+            [8001]
+        );
+        assert_eq!(
+            candidates(Some(range(8000, 8001)), range(80, 80), 0),
+            [8000, 8001]
+        );
+        assert_eq!(candidates(None, range(80, 82), 2), [0]);
+    }
+}

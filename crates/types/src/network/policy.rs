@@ -1,0 +1,251 @@
+//! What a guest may reach and look up: the one place where that is decided, whichever interface it uses.
+//!
+//! ```text
+//!                       named by the guest          the keeper's own knowledge
+//!   by which transport ──┐                         ┌── what kind of address it is here
+//!   address and port  ───┴──▶   may_reach   ◀──────┴── by which allowed names it was looked up
+//!                                   │
+//!             allowed ◀── a grant says so, and the ceiling does not forbid it
+//!             refused ◀── with the reason that helps
+//! ```
+//!
+//! | a grant's host | holds |
+//! |---|---|
+//! | an address | that one |
+//! | a network | every address in it, literally |
+//! | a name, `*.NAME` | what such a name was looked up as, if it is public or the name is the user's own |
+//! | `*` | every public address |
+
+use super::kind::AddressKind;
+use crate::grant::{HostName, NamePattern, NetGrant, NetHost, NetScheme, PortRange};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// By what a guest reaches an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Transport {
+    /// A stream socket.
+    Tcp,
+    /// A datagram socket.
+    Udp,
+    /// A request of `wasi:http` in the clear.
+    Http,
+    /// A request of `wasi:http` over TLS.
+    Https,
+}
+
+impl Transport {
+    /// Whether a grant with this scheme, or with none, is for the transport.
+    fn is_of(self, scheme: Option<NetScheme>) -> bool {
+        match scheme {
+            None => true,
+            // What may open a connection may speak HTTP on it.
+            Some(NetScheme::Tcp) => self != Self::Udp,
+            Some(NetScheme::Udp) => self == Self::Udp,
+            Some(NetScheme::Http) => self == Self::Http,
+            Some(NetScheme::Https) => self == Self::Https,
+        }
+    }
+}
+
+/// What a guest wants to reach, and what its keeper knows of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// Where it leads: see [`meant`].
+    pub address: SocketAddr,
+    /// What the address is on this machine, whose own addresses are all loopback.
+    pub kind: AddressKind,
+    /// The names that it was the answer for.
+    pub names: &'a [PinnedName],
+}
+
+/// A name that was looked up, and is still good for its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinnedName {
+    /// The name.
+    pub name: HostName,
+    /// Whose word it is.
+    pub source: Source,
+}
+
+/// Who says what a name leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// The system's name servers.
+    System,
+    /// Name servers that the user gave (`--dns`).
+    Servers,
+    /// The user himself (`--add-host`), so it may lead anywhere.
+    Map,
+}
+
+/// What is decided on a wish to reach something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Allowed,
+    /// It may not, for this reason.
+    Refused(Reason),
+}
+
+/// Why a guest may not reach an address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Reason {
+    /// No grant holds it.
+    NotGranted,
+    /// The name is granted, but leads where names do not lead.
+    NameLeadsInside {
+        /// The name.
+        name: String,
+        /// What its address is.
+        kind: AddressKind,
+    },
+    /// It is granted, and `[ceiling]` of the settings does not allow it.
+    Ceiling,
+}
+
+/// The address that the kernel would go to: an IPv4 address however it is written, and the machine
+/// itself for no address at all.
+#[must_use]
+pub fn meant(address: SocketAddr) -> SocketAddr {
+    let mut meant = address;
+    let ip = match super::kind::canonical(address.ip()) {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    // To set the same address would lose its scope.
+    if ip != address.ip() {
+        meant.set_ip(ip);
+    }
+    meant
+}
+
+/// What one run may reach and look up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// What the user granted.
+    pub granted: Reach,
+    /// What no grant exceeds, where the settings say so.
+    pub ceiling: Option<Reach>,
+}
+
+/// Destinations and names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Where to (`allow-net`).
+    pub destinations: Vec<NetGrant>,
+    /// What may be looked up besides (`allow-dns`).
+    pub lookups: Vec<NamePattern>,
+}
+
+impl Reach {
+    /// Whether a destination is held, or why not.
+    fn holds(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
+        let mut reason = Reason::NotGranted;
+        let possible = self.destinations.iter().filter(|grant| {
+            transport.is_of(grant.scheme) && has_port(grant.ports, to.address.port())
+        });
+        for grant in possible {
+            let is_held = match &grant.host {
+                NetHost::Address(address) => *address == to.address.ip(),
+                NetHost::Network(network) => network.contains(to.address.ip()),
+                NetHost::Name(NamePattern::Any) => to.kind == AddressKind::Public,
+                NetHost::Name(pattern) => match named(pattern, to) {
+                    Ok(is_held) => is_held,
+                    Err(inside) => {
+                        reason = inside;
+                        false
+                    }
+                },
+            };
+            if is_held {
+                return Verdict::Allowed;
+            }
+        }
+        Verdict::Refused(reason)
+    }
+
+    /// Whether a name may be looked up.
+    fn names(&self, name: &HostName) -> bool {
+        let granted = self.destinations.iter().map(|grant| &grant.host);
+        let patterns = granted.filter_map(|host| match host {
+            NetHost::Name(pattern) => Some(pattern),
+            NetHost::Address(_) | NetHost::Network(_) => None,
+        });
+        patterns
+            .chain(&self.lookups)
+            .any(|pattern| pattern.matches(name))
+    }
+}
+
+fn has_port(ports: Option<PortRange>, port: u16) -> bool {
+    ports.is_none_or(|ports| ports.contains(port))
+}
+
+/// Whether the destination was looked up by a name of the pattern.
+///
+/// # Errors
+/// It was, and names of that kind do not lead there.
+fn named(pattern: &NamePattern, to: &Destination<'_>) -> Result<bool, Reason> {
+    let mut named = to
+        .names
+        .iter()
+        .filter(|pinned| pattern.matches(&pinned.name))
+        .peekable();
+    let Some(first) = named.peek() else {
+        return Ok(false);
+    };
+    let inside = Reason::NameLeadsInside {
+        name: first.name.to_string(),
+        kind: to.kind,
+    };
+    let may_lead_anywhere = named.any(|pinned| pinned.source == Source::Map);
+    if to.kind == AddressKind::Public || may_lead_anywhere {
+        Ok(true)
+    } else {
+        Err(inside)
+    }
+}
+
+impl NetworkPolicy {
+    /// Whether a guest may reach a destination.
+    #[must_use]
+    pub fn may_reach(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
+        let verdict = self.granted.holds(transport, to);
+        let Some(ceiling) = self
+            .ceiling
+            .as_ref()
+            .filter(|_| verdict == Verdict::Allowed)
+        else {
+            return verdict;
+        };
+        // Whoever is held to a ceiling does not say himself what the names in it lead to.
+        let names: Vec<PinnedName> = to
+            .names
+            .iter()
+            .filter(|pinned| pinned.source == Source::System)
+            .cloned()
+            .collect();
+        match ceiling.holds(
+            transport,
+            &Destination {
+                names: &names,
+                ..*to
+            },
+        ) {
+            Verdict::Refused(_) => Verdict::Refused(Reason::Ceiling),
+            Verdict::Allowed => Verdict::Allowed,
+        }
+    }
+
+    /// Whether a guest may look a name up.
+    #[must_use]
+    pub fn may_look_up(&self, name: &HostName) -> bool {
+        let ceiling = self.ceiling.as_ref();
+        self.granted.names(name) && ceiling.is_none_or(|ceiling| ceiling.names(name))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! Uses the network as its arguments say, and prints what came of each. Every address is an argument.
+//!
+//!     connect ADDRESS TEXT   sends TEXT, prints what comes back
+//!     serve ADDRESS COUNT    takes COUNT connections, one after the other, and echoes each to its end
+//!     send ADDRESS TEXT      the same as connect, in datagrams
+//!     receive ADDRESS COUNT  echoes COUNT datagrams
+//!     inherit COUNT          serve, on the listener that is descriptor 3
+//!     bind ADDRESS           binds and listens, prints where
+//!     bind-udp ADDRESS       binds, prints where
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["connect", address, text] => connect(address, text),
+        ["serve", address, count] => {
+            TcpListener::bind(address).and_then(|listener| serve(&listener, count))
+        }
+        ["send", address, text] => send(address, text),
+        ["receive", address, count] => receive(address, count),
+        ["inherit", count] => serve(&inherited(), count),
+        ["bind", address] => TcpListener::bind(address)
+            .and_then(|listener| listener.local_addr())
+            .map(|address| address.to_string()),
+        ["bind-udp", address] => UdpSocket::bind(address)
+            .and_then(|socket| socket.local_addr())
+            .map(|address| address.to_string()),
+        _ => panic!("unknown words: {words:?}"),
+    };
+    match done {
+        Ok(text) => println!("{text}"),
+        Err(error) => {
+            println!("{:?}", error.kind());
+            std::process::exit(1);
+        }
+    }
+}
+
+fn connect(address: &str, text: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(text.as_bytes())?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut back = String::new();
+    stream.read_to_string(&mut back)?;
+    Ok(back)
+}
+
+fn serve(listener: &TcpListener, count: &str) -> std::io::Result<String> {
+    println!("ready");
+    let mut bytes = 0;
+    for _ in 0..count.parse().expect("a number") {
+        let (mut stream, _) = listener.accept()?;
+        let mut buffer = [0; 4096];
+        loop {
+            let read = stream.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            bytes += read;
+            stream.write_all(&buffer[..read])?;
+        }
+    }
+    Ok(format!("{bytes} bytes"))
+}
+
+fn send(address: &str, text: &str) -> std::io::Result<String> {
+    let any = if address.starts_with('[') {
+        "[::]:0"
+    } else {
+        "0.0.0.0:0"
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.send_to(text.as_bytes(), address)?;
+    let mut buffer = [0; 65_536];
+    let (length, _) = socket.recv_from(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+fn receive(address: &str, count: &str) -> std::io::Result<String> {
+    let socket = UdpSocket::bind(address)?;
+    println!("ready");
+    let mut buffer = [0; 65_536];
+    let mut bytes = 0;
+    for _ in 0..count.parse().expect("a number") {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        bytes += length;
+        socket.send_to(&buffer[..length], from)?;
+    }
+    Ok(format!("{bytes} bytes"))
+}
+
+#[cfg(target_env = "p1")]
+fn inherited() -> TcpListener {
+    use std::os::fd::FromRawFd;
+    // Safety: the host opened it for this program.
+    unsafe { TcpListener::from_raw_fd(3) }
+}
+
+#[cfg(not(target_env = "p1"))]
+fn inherited() -> TcpListener {
+    panic!("a component inherits no listener")
+}
