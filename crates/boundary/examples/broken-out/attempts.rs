@@ -18,6 +18,8 @@ pub(crate) enum Word {
     Refused(i32),
     /// The lock could not be put on.
     Failed(String),
+    /// The lock asks the keeper for calls, by this descriptor of the process.
+    Asks(i32),
 }
 
 /// The attempts of one case.

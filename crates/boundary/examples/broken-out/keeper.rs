@@ -7,19 +7,22 @@ use crate::stage::{DIRECTORY_FD, Kind, NAMESPACE_FD, SOCKET_FD, Stage, TERMINAL_
 use crate::{EXECUTED, print};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::clone::{Step, spawn};
-use lighter_boundary::{Boundary, Content, Exit, Mount, Root, Spec};
+use lighter_boundary::{Boundary, Content, Exit, Mount, Network, Root, Spec, Workload};
 use lighter_types::limits::Limits;
+use lighter_types::network::{NetworkPolicy, Reach};
 use lighter_types::runner_protocol::{
     CONTROL_FD, FROM_RUNNER_BYTES, TO_RUNNER_BYTES, encode, take_message,
 };
 use rustix::process::{Pid, WaitOptions, waitpid};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Descriptors are kept above this number, out of the way of their places in the runner.
@@ -37,18 +40,21 @@ pub(crate) fn keep(kind: Kind, case: &str) {
     let root = build();
     let (mut bystander, mark) = start_bystander();
     let kept = keep_directory(&root.join("outside"));
-    let stage = make_stage(kind, case, &root, (&bystander, mark), kept.as_raw_fd());
+    let neighbours = Neighbours::open();
+    let mut stage = make_stage(kind, case, &root, (&bystander, mark), kept.as_raw_fd());
+    neighbours.tell(&mut stage);
     let before = look(&root);
     let (control, theirs) = UnixStream::pair().expect("a socket can be made");
     let handed = Handed::open(&root.join("outside"), theirs);
     let process = match kind {
         Kind::Free => start_free(&handed),
-        Kind::Tree | Kind::Empty => start_locked(kind, &root, &handed),
+        Kind::Tree | Kind::Empty | Kind::Network => start_locked(kind, &root, &handed),
     };
     let ended = converse(control, handed, &stage, process);
     print_all(ended);
     if kind != Kind::Free {
         check_surroundings(&root, &before, &mut bystander);
+        neighbours.check();
     }
     drop(bystander.stdin.take());
     bystander.wait().expect("it is our child");
@@ -105,7 +111,7 @@ fn make_stage(
 ) -> Stage {
     let inside = |name: &str, locked: &str| match kind {
         Kind::Free => text(&root.join(name)),
-        Kind::Tree | Kind::Empty => locked.to_owned(),
+        Kind::Tree | Kind::Empty | Kind::Network => locked.to_owned(),
     };
     Stage {
         kind,
@@ -117,6 +123,10 @@ fn make_stage(
         bystander: i32::try_from(bystander.id()).expect("process numbers are small"),
         mark,
         kept_directory,
+        granted: 0,
+        other: 0,
+        half: 0,
+        free: 0,
         handle: handle(&root.join("outside/secret")),
     }
 }
@@ -196,8 +206,117 @@ impl Handed {
     }
 }
 
-/// Waits for the end of the process that plays the case.
-type Process = Box<dyn FnOnce() -> Exit>;
+/// The process that plays the case.
+enum Process {
+    /// As it is.
+    Free(Pid),
+    /// Locked, inside its boundary.
+    Locked(Box<dyn Workload>),
+}
+
+impl Process {
+    /// Waits for its end.
+    fn wait(self) -> Exit {
+        match self {
+            Self::Locked(mut workload) => workload.wait().expect("it is our child"),
+            Self::Free(pid) => {
+                let ended = waitpid(Some(pid), WaitOptions::empty()).expect("it is our child");
+                let (_, status) = ended.expect("it was waited for");
+                match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => Exit::Code(code),
+                    (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
+                }
+            }
+        }
+    }
+
+    /// Answers its calls.
+    fn mediate(&mut self, listener: RawFd, stage: &Stage) {
+        let Self::Locked(workload) = self else {
+            panic!("it is not locked");
+        };
+        let grant = |scheme: &str, port: u16| {
+            let text = format!("{scheme}://127.0.0.1:{port}");
+            text.parse().expect("a grant")
+        };
+        let network = Network {
+            policy: NetworkPolicy {
+                granted: Reach {
+                    destinations: vec![
+                        grant("tcp", stage.granted),
+                        grant("udp", stage.granted),
+                        grant("udp", stage.half),
+                    ],
+                    lookups: Vec::new(),
+                },
+                ceiling: None,
+            },
+            ..Network::default()
+        };
+        let mediated = workload.mediate(listener, Arc::new(network));
+        mediated.expect("this process may look into its child");
+    }
+}
+
+/// Who may be reached, and who not: on loopback, by TCP and by UDP.
+struct Neighbours {
+    granted: (TcpListener, UdpSocket),
+    other: (TcpListener, UdpSocket),
+    half: (TcpListener, UdpSocket),
+    free: u16,
+}
+
+impl Neighbours {
+    fn open() -> Self {
+        // Both families by one socket, and one number for both transports.
+        let pair = || {
+            let any = Ipv6Addr::UNSPECIFIED;
+            loop {
+                let listener = TcpListener::bind((any, 0)).expect("a free port");
+                let port = listener.local_addr().expect("it is bound").port();
+                if let Ok(socket) = UdpSocket::bind((any, port)) {
+                    listener.set_nonblocking(true).expect("it is a socket");
+                    socket.set_nonblocking(true).expect("it is a socket");
+                    return (listener, socket);
+                }
+            }
+        };
+        let free = pair().0.local_addr().expect("it is bound").port();
+        let granted = pair();
+        let listener = granted.0.try_clone().expect("descriptors are left");
+        listener.set_nonblocking(false).expect("it is a socket");
+        // Who comes is let in, so that nobody has to wait.
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        Self {
+            granted,
+            other: pair(),
+            half: pair(),
+            free,
+        }
+    }
+
+    fn tell(&self, stage: &mut Stage) {
+        let port =
+            |pair: &(TcpListener, UdpSocket)| pair.0.local_addr().expect("it is bound").port();
+        stage.granted = port(&self.granted);
+        stage.other = port(&self.other);
+        stage.half = port(&self.half);
+        stage.free = self.free;
+    }
+
+    /// Nobody has come by where nobody may.
+    fn check(&self) {
+        if self.other.0.accept().is_ok() {
+            print("succeeded\tconnection where none is granted\t");
+        }
+        if self.other.1.recv_from(&mut [0; 1]).is_ok() {
+            print("succeeded\tdatagram where none is granted\t");
+        }
+        if self.half.0.accept().is_ok() {
+            print("succeeded\tconnection where datagrams are granted\t");
+        }
+    }
+}
 
 /// Nothing is locked, but what is mounted and named stays the process's own, so that nothing of
 /// it is left behind.
@@ -217,15 +336,7 @@ fn start_free(handed: &Handed) -> Process {
     let program = above_places(File::open("/proc/self/exe").expect("/proc is mounted"));
     let arguments = [c"lighter", c"runner"];
     let child = spawn(namespaces, &steps, program.as_fd(), &arguments).expect("it starts");
-    Box::new(move || {
-        let pid = Pid::from_raw(child.pid);
-        let ended = waitpid(pid, WaitOptions::empty()).expect("it is our child");
-        let (_, status) = ended.expect("it was waited for");
-        match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Exit::Code(code),
-            (None, signal) => Exit::Signal(signal.unwrap_or(libc::SIGKILL)),
-        }
-    })
+    Process::Free(Pid::from_raw(child.pid).expect("a child has a number"))
 }
 
 fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
@@ -237,7 +348,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
         mount(&root.join("writable"), "/writable", false),
     ];
     let root = match kind {
-        Kind::Empty => Root::Directory(empty.as_fd()),
+        Kind::Empty | Kind::Network => Root::Directory(empty.as_fd()),
         Kind::Tree | Kind::Free => Root::Tree {
             code: root.join("code"),
             mounts,
@@ -251,8 +362,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
         limits: Limits::default(),
         is_pinned: false,
     };
-    let mut workload = boundary.start(&spec).expect("the boundary can be made");
-    Box::new(move || workload.wait().expect("it is our child"))
+    Process::Locked(boundary.start(&spec).expect("the boundary can be made"))
 }
 
 fn mount(source: &Path, target: &str, is_read_only: bool) -> Mount {
@@ -273,7 +383,7 @@ fn converse(
     mut control: UnixStream,
     mut handed: Handed,
     stage: &Stage,
-    process: Process,
+    mut process: Process,
 ) -> (Vec<Word>, Exit) {
     let order = encode(stage, TO_RUNNER_BYTES).expect("an order is short");
     control.write_all(&order).expect("the process is there");
@@ -291,10 +401,16 @@ fn converse(
         while let Some(word) =
             take_message(&mut incoming, FROM_RUNNER_BYTES).expect("the process keeps the protocol")
         {
-            words.push(word);
+            match word {
+                Word::Asks(listener) => {
+                    process.mediate(listener, stage);
+                    control.write_all(&[0]).expect("the process is there");
+                }
+                word => words.push(word),
+            }
         }
         if read == 0 {
-            return (words, process());
+            return (words, process.wait());
         }
     }
 }
@@ -314,6 +430,7 @@ fn print_all((words, exit): (Vec<Word>, Exit)) {
                 print(&format!("refused\t{what}\t{error}"));
             }
             Word::Failed(why) => panic!("the lock could not be put on: {why}"),
+            Word::Asks(_) => unreachable!("it was heard before"),
         }
     }
     match (open, exit) {

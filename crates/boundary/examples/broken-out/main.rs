@@ -5,6 +5,7 @@
 //!   broken-out free CASE     performs the case as it is, to show that it works
 //!   broken-out tree CASE     performs it in a runner with a code directory and two mounts
 //!   broken-out empty CASE    performs it in a role that has one empty directory
+//!   broken-out network CASE  performs it in a runner that may reach one address, and has no files
 //!   broken-out cases         lists the cases
 //! ```
 //!
@@ -27,6 +28,7 @@ mod files;
 mod keeper;
 mod kernel;
 mod memory;
+mod network;
 mod processes;
 mod random;
 mod raw;
@@ -57,6 +59,7 @@ fn cases() -> impl Iterator<Item = &'static Case> {
         memory::CASES,
         descriptors::CASES,
         sockets::CASES,
+        network::CASES,
         architectures::CASES,
         random::CASES,
     ]
@@ -78,7 +81,8 @@ fn main() {
         ["free", case] => keeper::keep(Kind::Free, case),
         ["tree", case] => keeper::keep(Kind::Tree, case),
         ["empty", case] => keeper::keep(Kind::Empty, case),
-        _ => panic!("usage: broken-out free|tree|empty CASE, or broken-out cases"),
+        ["network", case] => keeper::keep(Kind::Network, case),
+        _ => panic!("usage: broken-out free|tree|empty|network CASE, or broken-out cases"),
     }
 }
 

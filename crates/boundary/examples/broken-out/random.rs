@@ -4,7 +4,7 @@ use crate::Case;
 use crate::attempts::Attempts;
 use crate::raw::{HERE, call, path};
 use crate::stage::{Kind, Stage};
-use lighter_lock::{Role, When, calls};
+use lighter_lock::{Group, Role, When, calls};
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io;
@@ -54,6 +54,11 @@ const LEFT_OUT: &[libc::c_long] = &[
     libc::SYS_fallocate,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
+    libc::SYS_recvfrom,
+    libc::SYS_accept4,
+    libc::SYS_shutdown,
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
 ];
 
 /// A linear congruential generator (Knuth's MMIX): no more is needed.
@@ -77,12 +82,17 @@ fn random(stage: &Stage, attempts: &mut Attempts) {
     let role = match stage.kind {
         // Nobody's machine is the place for it.
         Kind::Free => return,
-        Kind::Tree => Role::Run,
+        Kind::Tree | Kind::Network => Role::Run,
         Kind::Empty => Role::Compile,
     };
     // Of a call that depends on its arguments the answer proves nothing.
     let allowed: BTreeSet<u32> = calls(role)
         .filter(|call| call.when != When::Absent)
+        .filter(|call| match call.group {
+            Group::Files => stage.kind == Kind::Tree,
+            Group::Network => stage.kind == Kind::Network,
+            _ => true,
+        })
         .map(|call| call.number)
         .collect();
     let mut arguments = Arguments::new(stage);
@@ -90,13 +100,13 @@ fn random(stage: &Stage, attempts: &mut Attempts) {
     let mut answered = 0;
     for _ in 0..ROUNDS {
         let number = number(&mut sequence, &allowed);
-        if LEFT_OUT.contains(&number) || EXEMPT.contains(&number) {
+        let is_listed = u32::try_from(number).is_ok_and(|number| allowed.contains(&number));
+        if is_listed && LEFT_OUT.contains(&number) || EXEMPT.contains(&number) {
             continue;
         }
         let given: [usize; 6] = std::array::from_fn(|_| sequence.pick(&arguments.values));
         arguments.write_paths();
         let answer = call(number, given);
-        let is_listed = u32::try_from(number).is_ok_and(|number| allowed.contains(&number));
         if is_listed || is_refusal(&answer) {
             answered += 1;
         } else {

@@ -9,6 +9,7 @@ use lighter_types::runner_protocol::{
     CONTROL_FD, HEADER_BYTES, TO_RUNNER_BYTES, decode, message_length,
 };
 use std::error::Error;
+use std::os::fd::AsRawFd;
 
 /// What the process may use up. This program takes 16 MiB of it by itself.
 const BOUNDS: Bounds = Bounds {
@@ -66,6 +67,22 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                 may_lack_parts: false,
             };
             lock(Role::Run, &grants)?.seal_code()
+        }
+        Kind::Network => {
+            let grants = Grants {
+                artifact: None,
+                files: &[],
+                has_network: true,
+                bounds: BOUNDS,
+                has_own_root: true,
+                may_lack_parts: false,
+            };
+            let mut lock = lock(Role::Run, &grants)?;
+            let listener = lock.take_listener().expect("it has a network");
+            tell(&Word::Asks(listener.as_raw_fd()));
+            read_all(&mut [0]);
+            drop(listener);
+            lock.seal_code()
         }
         Kind::Empty => {
             let grants = Grants {

@@ -21,7 +21,7 @@ pub(crate) const CASES: &[Case] = &[
 const SOCKET: usize = SOCKET_FD as usize;
 
 /// A family, a type and a protocol of it, as `linux/socket.h` and its neighbours number them.
-const FAMILIES: &[(&str, usize, usize, usize)] = &[
+pub(crate) const FAMILIES: &[(&str, usize, usize, usize)] = &[
     ("AF_UNIX", 1, 1, 0),
     ("AF_UNIX datagram", 1, 2, 0),
     ("AF_INET TCP", 2, 1, 0),

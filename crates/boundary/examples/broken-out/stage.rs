@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Tree,
     /// Locked as a role is that parses or compiles.
     Empty,
+    /// Locked as a guest with a network is.
+    Network,
 }
 
 /// Where the locked process finds what it attacks; its order.
@@ -52,6 +54,14 @@ pub(crate) struct Stage {
     pub(crate) mark: usize,
     /// The number of a directory that the keeper left open.
     pub(crate) kept_directory: i32,
+    /// A port of the loopback's that may be reached.
+    pub(crate) granted: u16,
+    /// One that may not.
+    pub(crate) other: u16,
+    /// One to which datagrams may go and connections may not.
+    pub(crate) half: u16,
+    /// One that nobody has.
+    pub(crate) free: u16,
     /// A handle of `outside/secret`, where the file system makes them.
     pub(crate) handle: Vec<u8>,
 }

@@ -91,6 +91,37 @@ pub(crate) fn assert_refused_when_locked(case: &str) {
     }
 }
 
+/// Runs a case in a runner that has a network: what it tries beyond that must work without the lock, and be
+/// refused with it, to root and to an ordinary user.
+#[track_caller]
+pub(crate) fn assert_refused_with_a_network(case: &str) {
+    if !require("root", is_root(), "only root can show what the lock stops") {
+        return;
+    }
+    check_free(case, &play(&Workspace::new(program()), "free", case));
+    assert_all_with_a_network(case, &End::Refused);
+}
+
+/// Runs a case in a runner that has a network, where all attempts must end alike.
+#[track_caller]
+pub(crate) fn assert_all_with_a_network(case: &str, expected: &End) {
+    if !require("root", is_root(), "only root can become an ordinary user") {
+        return;
+    }
+    for (user, workspace) in [
+        ("root", Workspace::new(program())),
+        ("a user", Workspace::of_ordinary_user(program())),
+    ] {
+        let attempts = play(&workspace, "network", case);
+        assert!(!attempts.is_empty(), "{case} attempted nothing");
+        let others: Vec<_> = attempts
+            .iter()
+            .filter(|(_, (end, _))| end != expected)
+            .collect();
+        assert!(others.is_empty(), "as {user}, {case}: {others:#?}");
+    }
+}
+
 /// What is not refused without the lock proves something; what the kernel lacks is absent.
 #[track_caller]
 fn check_free(case: &str, attempts: &BTreeMap<String, (End, String)>) {

@@ -1,6 +1,9 @@
 //! One test per case.
 
-use crate::broken_out::{assert_refused, assert_refused_when_locked};
+use crate::broken_out::{
+    End, assert_all_with_a_network, assert_refused, assert_refused_when_locked,
+    assert_refused_with_a_network,
+};
 
 #[test]
 fn open_outside_the_mounts_is_refused() {
@@ -330,6 +333,7 @@ fn call_of_x32_is_refused() {
 #[test]
 fn random_calls_reach_nothing() {
     assert_refused_when_locked("random_calls_reach_nothing");
+    assert_all_with_a_network("random_calls_reach_nothing", &End::Refused);
 }
 
 #[test]
@@ -340,4 +344,59 @@ fn memory_above_the_limit_is_refused() {
 #[test]
 fn threads_above_the_limit_are_refused() {
     assert_refused("threads_above_the_limit_are_refused");
+}
+
+#[test]
+fn granted_address_is_reached() {
+    assert_all_with_a_network("granted_address_is_reached", &End::Succeeded);
+}
+
+#[test]
+fn connect_to_what_is_not_granted_is_refused() {
+    assert_refused_with_a_network("connect_to_what_is_not_granted_is_refused");
+}
+
+#[test]
+fn datagram_to_what_is_not_granted_is_refused() {
+    assert_refused_with_a_network("datagram_to_what_is_not_granted_is_refused");
+}
+
+#[test]
+fn address_that_changes_during_the_call_leads_nowhere() {
+    assert_refused_with_a_network("address_that_changes_during_the_call_leads_nowhere");
+}
+
+#[test]
+fn descriptor_that_changes_during_the_call_leads_nowhere() {
+    assert_refused_with_a_network("descriptor_that_changes_during_the_call_leads_nowhere");
+}
+
+#[test]
+fn port_that_was_not_published_is_not_bound() {
+    assert_refused_with_a_network("port_that_was_not_published_is_not_bound");
+}
+
+#[test]
+fn listen_without_bind_is_refused() {
+    assert_refused_with_a_network("listen_without_bind_is_refused");
+}
+
+#[test]
+fn fast_open_is_refused() {
+    assert_refused_with_a_network("fast_open_is_refused");
+}
+
+#[test]
+fn option_with_a_right_in_it_is_refused() {
+    assert_refused_with_a_network("option_with_a_right_in_it_is_refused");
+}
+
+#[test]
+fn socket_of_another_protocol_is_refused() {
+    assert_refused_with_a_network("socket_of_another_protocol_is_refused");
+}
+
+#[test]
+fn answer_to_ones_own_call_is_refused() {
+    assert_all_with_a_network("answer_to_ones_own_call_is_refused", &End::Refused);
 }

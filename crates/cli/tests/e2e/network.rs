@@ -1,6 +1,6 @@
 //! The network: what is granted is reached, what is published is reachable, and nothing else.
 
-use crate::workspace;
+use crate::{workspace, workspace_of_ordinary_user};
 use lighter_testkit::{Outcome, Workspace, programs};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -294,4 +294,35 @@ fn address_that_is_not_the_programs_is_not_bound() {
         );
         outcome.assert(1, "AddrNotAvailable\n");
     }
+}
+
+#[test]
+fn ordinary_user_has_the_same_network() {
+    let workspace = workspace_of_ordinary_user();
+    let program = workspace.copy(programs::sockets_component(), "sockets.wasm");
+    let (granted, other) = (Echo::tcp(LOOPBACK), Echo::tcp(LOOPBACK));
+    let flags = ["--allow-net", granted.address.as_str()];
+    let reached = run(
+        &workspace,
+        &flags,
+        &program,
+        &["connect", &granted.address, "hello"],
+    );
+    reached.assert(0, "hello\n");
+    let refused = run(
+        &workspace,
+        &flags,
+        &program,
+        &["connect", &other.address, "hello"],
+    );
+    refused.assert(1, "PermissionDenied\n");
+    let port = free_port();
+    let flag = format!("{port}:7000");
+    let words = ["serve", "0.0.0.0:7000", "1"];
+    let outcome = thread::scope(|scope| {
+        let server = scope.spawn(|| run(&workspace, &["-p", &flag], &program, &words));
+        assert_eq!(exchange(LOOPBACK, port, "hello"), "hello");
+        server.join().expect("it ends")
+    });
+    outcome.assert(0, "ready\n5 bytes\n");
 }
