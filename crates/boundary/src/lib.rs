@@ -40,6 +40,8 @@ pub struct Spec<'a> {
     /// not hold the workload's own lock has to ([`Workload::is_memory_held`]); a limit on the time
     /// on the processors, which no lock can hold, is then an error.
     pub limits: Limits,
+    /// Whether this process has to look into it, as [`Workload::mediate`] does.
+    pub is_looked_into: bool,
     /// Whether it shares a processor with the thread that starts it until [`Workload::settle`]:
     /// faster for two that take turns.
     pub is_pinned: bool,

@@ -82,6 +82,9 @@ pub(crate) struct GrantFlags {
     /// Allow name lookups (not in this version)
     #[arg(long, value_name = "NAME")]
     allow_dns: Vec<String>,
+    /// Put it into a network: none, host, or bridge, which is the default
+    #[arg(long, alias = "net", value_name = "NETWORK")]
+    network: Vec<String>,
     /// Publish a port, as 8080:80, 127.0.0.1:8080:80 or 53:53/udp
     #[arg(short = 'p', long, value_name = "PORT")]
     publish: Vec<String>,
@@ -172,7 +175,7 @@ impl GrantFlags {
             }
         }
         let user: Vec<String> = self.user.iter().cloned().collect();
-        let flags: [(&str, &Vec<String>); 14] = [
+        let flags: [(&str, &Vec<String>); 15] = [
             ("volume", &self.volume),
             ("mount", &self.mount),
             ("tmpfs", &self.tmpfs),
@@ -184,6 +187,7 @@ impl GrantFlags {
             ("stub", &self.stub),
             ("allow-net", &self.allow_net),
             ("allow-dns", &self.allow_dns),
+            ("network", &self.network),
             ("publish", &self.publish),
             ("credential", &self.credential),
             ("link", &self.link),

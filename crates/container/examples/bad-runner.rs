@@ -41,6 +41,7 @@ const CASES: &[Case] = &[
     ("malformed_frame_ends_the_runner", malformed),
     ("frame_with_more_in_it_ends_the_runner", left_over),
     ("frame_of_another_role_ends_the_runner", another_role),
+    ("question_without_a_network_ends_the_runner", asks),
     ("frame_that_does_not_end_is_no_word", unfinished),
     ("flood_of_refusals_is_cut", flood_of_refusals),
     ("flood_does_not_outlast_the_time_limit", flood),
@@ -230,6 +231,12 @@ fn empty(mut control: File) {
 fn malformed(mut control: File) {
     send(&mut control, &4_u32.to_le_bytes());
     send(&mut control, &[0xff; 4]);
+    wait();
+}
+
+fn asks(mut control: File) {
+    let asks = FromRunner::Asks { listener: 0 };
+    send(&mut control, &frame(&asks));
     wait();
 }
 

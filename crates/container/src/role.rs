@@ -61,6 +61,7 @@ pub fn play_role(
         root: Root::Directory(request.empty_directory),
         owner: None,
         limits: Limits::default(),
+        is_looked_into: false,
         // The compiler takes all processors that there are.
         is_pinned: false,
     };

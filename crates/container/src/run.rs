@@ -88,6 +88,7 @@ pub fn run(
         root: request.root,
         owner: request.owner,
         limits: request.limits,
+        is_looked_into: request.network.is_some(),
         is_pinned: true,
     };
     let mut session = Session::start(boundary, spec, request.network)?;

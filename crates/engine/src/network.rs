@@ -2,7 +2,7 @@
 
 use crate::Error;
 use lighter_boundary::Network;
-use lighter_types::grant::{Grants, PortRange, Protocol, Publish};
+use lighter_types::grant::{Grants, NetworkMode, PortRange, Protocol, Publish};
 use lighter_types::network::{NetworkPolicy, PublishedPort, Reach};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -24,17 +24,19 @@ pub(crate) struct RunNetwork {
 /// # Errors
 /// A port of the host's is taken, or not the caller's to take.
 pub(crate) fn resolve(grants: &Grants) -> Result<Option<RunNetwork>, Error> {
+    if !grants.has_network() {
+        return Ok(None);
+    }
+    let is_host = grants.network() == NetworkMode::Host;
     let granted = Reach {
         destinations: grants.destinations().cloned().collect(),
         lookups: grants.lookups().cloned().collect(),
     };
     let mut published = Vec::new();
     let mut reserved = Vec::new();
-    for publish in grants.published() {
+    // Where its ports are the host's, there is nothing to show.
+    for publish in grants.published().filter(|_| !is_host) {
         publish_ports(publish, &mut published, &mut reserved)?;
-    }
-    if granted == Reach::default() && published.is_empty() {
-        return Ok(None);
     }
     let policy = NetworkPolicy {
         granted,
@@ -44,6 +46,7 @@ pub(crate) fn resolve(grants: &Grants) -> Result<Option<RunNetwork>, Error> {
         network: Arc::new(Network {
             policy,
             published,
+            is_host,
             ..Network::default()
         }),
         _reserved: reserved,

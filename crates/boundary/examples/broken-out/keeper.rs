@@ -360,6 +360,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
         root,
         owner: None,
         limits: Limits::default(),
+        is_looked_into: kind == Kind::Network,
         is_pinned: false,
     };
     Process::Locked(boundary.start(&spec).expect("the boundary can be made"))

@@ -41,6 +41,7 @@ use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Resource, Signal, WaitId, WaitIdOptions, WaitIdStatus,
     getrlimit, pidfd_getfd,
 };
+use rustix::thread::{CapabilitySet, capabilities};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -145,9 +146,12 @@ impl ProcessBoundary {
         let is_root = self.caller.user == 0;
         let has_mounts = matches!(spec.root, Root::Tree { .. });
         let is_as_caller = spec.owner.is_none_or(|owner| owner == self.caller);
+        // What runs as another user is looked into by right only; a user namespace gives that right to
+        // who made it.
+        let may_take_ids = is_root && (!spec.is_looked_into || may_look_into_others());
         let places = [
-            (Place::OwnIds, is_root),
-            (Place::OwnRoot, is_root && !has_mounts),
+            (Place::OwnIds, may_take_ids),
+            (Place::OwnRoot, may_take_ids && !has_mounts),
             (Place::UserNamespace, is_as_caller),
             // What has no mounts can be kept from naming any file.
             (Place::HostRoot, self.may_lack_parts || !has_mounts),
@@ -258,6 +262,11 @@ impl ProcessBoundary {
             are_threads_own,
         })
     }
+}
+
+/// Whether this process may read the memory of other users' (`ptrace(2)`, "Ptrace access mode checking").
+fn may_look_into_others() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE))
 }
 
 /// That the caller's own limit leaves no room for the numbers that a runner needs.
@@ -436,7 +445,13 @@ impl Workload for ProcessWorkload {
         network: Arc<Network>,
     ) -> Result<Arc<Refusals>, StartError> {
         let failed = |error: io::Error| {
-            StartError::new("answer for the program's use of the network", error)
+            let mut failed = StartError::new("answer for the program's use of the network", error);
+            failed.hint = Some(
+                "lighter has to look into the program's process: give it CAP_SYS_PTRACE, or let it make user \
+                 namespaces"
+                    .to_owned(),
+            );
+            failed
         };
         let listener = pidfd_getfd(&self.pidfd, listener, PidfdGetfdFlags::empty())
             .map_err(|error| failed(error.into()))?;

@@ -108,11 +108,23 @@ pub(crate) fn assert_all_with_a_network(case: &str, expected: &End) {
     if !require("root", is_root(), "only root can become an ordinary user") {
         return;
     }
-    for (user, workspace) in [
-        ("root", Workspace::new(program())),
-        ("a user", Workspace::of_ordinary_user(program())),
+    let without = [
+        "setpriv",
+        "--bounding-set",
+        "-sys_ptrace",
+        "--inh-caps",
+        "-sys_ptrace",
+    ];
+    for (user, workspace, prefix) in [
+        ("root", Workspace::new(program()), &[][..]),
+        ("a user", Workspace::of_ordinary_user(program()), &[]),
+        (
+            "root without CAP_SYS_PTRACE",
+            Workspace::new(program()),
+            &without,
+        ),
     ] {
-        let attempts = play(&workspace, "network", case);
+        let attempts = play_as(&workspace, prefix, "network", case);
         assert!(!attempts.is_empty(), "{case} attempted nothing");
         let others: Vec<_> = attempts
             .iter()

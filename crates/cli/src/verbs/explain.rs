@@ -7,7 +7,7 @@ use crate::settings;
 use lighter_engine::{Engine, Error, ExplainOptions, Explanation};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use lighter_types::grant::{NamePattern, NetGrant, NetHost, Publish};
+use lighter_types::grant::{NamePattern, NetGrant, NetHost, NetworkMode, Publish};
 use lighter_types::limits::{Limits, NANO_CPU};
 use lighter_types::runner_protocol::{ImportFact, ImportState};
 use serde_json::json;
@@ -37,16 +37,12 @@ struct Given {
     environment: Vec<String>,
     settings: Vec<String>,
     secrets: Vec<String>,
+    has_network: bool,
+    network: NetworkMode,
     destinations: Vec<NetGrant>,
     published: Vec<Publish>,
     limits: Limits,
     time_limit: Option<Duration>,
-}
-
-impl Given {
-    fn has_network(&self) -> bool {
-        !self.destinations.is_empty() || !self.published.is_empty()
-    }
 }
 
 /// Where the host shows a port.
@@ -79,6 +75,8 @@ fn try_explain(
             .map(|setting| setting.key.clone())
             .collect(),
         secrets: grants.secrets().map(|secret| secret.name.clone()).collect(),
+        has_network: grants.has_network(),
+        network: grants.network(),
         destinations: grants.destinations().cloned().collect(),
         published: grants.published().copied().collect(),
         limits: arguments.limits.limits()?,
@@ -109,7 +107,7 @@ fn text(explanation: &Explanation, given: &Given) -> String {
             .map_or_else(|| "none (call a function with --invoke)".to_owned(), escape),
     );
     text.push_str("\nIt imports:\n");
-    for (interface, state) in grouped(&facts.imports, given.has_network()) {
+    for (interface, state) in grouped(&facts.imports, given.has_network) {
         text.push_str(&format!("  {interface}: {state}\n"));
     }
     if facts.imports.is_empty() {
@@ -179,16 +177,21 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
     if explanation.directories.is_empty() && given.secrets.is_empty() {
         text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
     }
+    if !given.has_network {
+        text.push_str("  no network (--allow-net HOST:PORT and -p PORT give some)\n");
+        return;
+    }
     for grant in &given.destinations {
         let any = matches!(grant.host, NetHost::Name(NamePattern::Any));
         let which = if any { " (any public address)" } else { "" };
         text.push_str(&format!("  may reach {grant}{which}\n"));
     }
+    if given.network == NetworkMode::Host {
+        text.push_str("  its ports are the host's\n");
+        return;
+    }
     for publish in &given.published {
         text.push_str(&format!("  {}\n", publish_text(publish)));
-    }
-    if !given.has_network() {
-        text.push_str("  no network (--allow-net HOST:PORT and -p PORT give some)\n");
     }
 }
 
@@ -290,7 +293,7 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
             json!({
                 "Interface": import.interface,
                 "Item": import.item,
-                "State": state_text(&import.state, given.has_network()),
+                "State": state_text(&import.state, given.has_network),
                 "Missing": matches!(import.state, ImportState::Missing | ImportState::Denied),
             })
         })
@@ -320,6 +323,7 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
         "Settings": given.settings,
         "Secrets": given.secrets,
         "Mounts": directories,
+        "Network": given.has_network.then(|| given.network.to_string()),
         "AllowNet": texts(&given.destinations),
         "Publish": texts(&given.published),
         "Memory": given.limits.memory_bytes,

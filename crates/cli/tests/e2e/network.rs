@@ -326,3 +326,54 @@ fn ordinary_user_has_the_same_network() {
     });
     outcome.assert(0, "ready\n5 bytes\n");
 }
+
+#[test]
+fn ports_are_the_host_s_in_its_network() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let words = ["serve", address.as_str(), "1"];
+    let outcome = thread::scope(|scope| {
+        let server = scope.spawn(|| run(&workspace, &["--network", "host"], &program, &words));
+        assert_eq!(exchange(LOOPBACK, port, "hello"), "hello");
+        server.join().expect("it ends")
+    });
+    outcome.assert(0, "ready\n5 bytes\n");
+    // What goes out needs its grant there too.
+    let echo = Echo::tcp(LOOPBACK);
+    let words = ["connect", echo.address.as_str(), "hello"];
+    let refused = run(&workspace, &["--network", "host"], &program, &words);
+    refused.assert(1, "PermissionDenied\n");
+    let flags = ["--network", "host", "--allow-net", echo.address.as_str()];
+    run(&workspace, &flags, &program, &words).assert(0, "hello\n");
+}
+
+#[test]
+fn no_network_is_none_whatever_is_granted() {
+    let workspace = workspace();
+    let echo = Echo::tcp(LOOPBACK);
+    let flags = ["--allow-net", echo.address.as_str(), "--network", "none"];
+    let words = ["connect", echo.address.as_str(), "hello"];
+    let refused = run(&workspace, &flags, &programs::sockets_component(), &words);
+    refused.assert(1, "PermissionDenied\n");
+    assert!(
+        refused
+            .stderr_text()
+            .contains("create a TCP socket: no network is granted")
+    );
+}
+
+#[test]
+fn network_that_is_not_there_is_refused() {
+    let workspace = workspace();
+    let flags = ["--network", "shop"];
+    let refused = run(
+        &workspace,
+        &flags,
+        &programs::sockets_component(),
+        &["bind", "[::]:1"],
+    );
+    let words = ["invalid grant network \"shop\": there is no network of that name"];
+    refused.assert_refused(125, &words);
+}

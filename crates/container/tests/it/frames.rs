@@ -40,6 +40,13 @@ fn frame_of_another_role_ends_the_runner() {
 }
 
 #[test]
+fn question_without_a_network_ends_the_runner() {
+    let kept = keep("question_without_a_network_ends_the_runner");
+    let reason = "misbehaved: it asked for a network that it has not";
+    assert_eq!(kept.outcome, reason);
+}
+
+#[test]
 fn frame_that_does_not_end_is_no_word() {
     let kept = keep("frame_that_does_not_end_is_no_word");
     let reason = "misbehaved: it ended with code 0 and without a word";

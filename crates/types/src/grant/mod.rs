@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `allow-net` | [`NetGrant`] | `[tcp://\|udp://\|http://\|https://]HOST[:PORT]` |
 //! | `allow-dns` | [`DnsGrant`] | `NAME`, `*.NAME`, `*` |
+//! | `network` | [`NetworkMode`] | `none`, `host`, `bridge`, `default` |
 //! | `publish` | [`Publish`] | `[[HOST_IP:][HOST_PORT]:]CONTAINER_PORT[/tcp\|/udp]` |
 //! | `volume`, `mount`, `tmpfs` | [`Mount`] | as Docker's `-v`, `--mount`, `--tmpfs` |
 //! | `env` | [`EnvironmentEntry`] | `NAME=VALUE`, `NAME` |
@@ -37,6 +38,7 @@ mod link;
 mod mount;
 mod mount_flag;
 mod net;
+mod network;
 mod path;
 mod port;
 mod publish;
@@ -55,6 +57,7 @@ pub use host::{HostName, NamePattern};
 pub use link::LinkGrant;
 pub use mount::{Mount, MountKind, VolumeName};
 pub use net::{DnsGrant, NetGrant, NetHost, NetScheme};
+pub use network::NetworkMode;
 pub use path::GuestPath;
 pub use port::PortRange;
 pub use publish::{Protocol, Publish};
@@ -68,6 +71,7 @@ pub use user::UserIds;
 pub const KEYS: &[&str] = &[
     "allow-net",
     "allow-dns",
+    "network",
     "publish",
     "volume",
     "mount",
@@ -89,6 +93,8 @@ pub enum Grant {
     AllowNet(NetGrant),
     /// `allow-dns`: what it may look up besides.
     AllowDns(DnsGrant),
+    /// `network`: which network it is in.
+    Network(NetworkMode),
     /// `publish`: which of its ports the host shows.
     Publish(Publish),
     /// `volume`, `mount` and `tmpfs`: what it finds in its file system.
@@ -120,6 +126,7 @@ impl Grant {
         Ok(match key {
             "allow-net" => Self::AllowNet(value.parse()?),
             "allow-dns" => Self::AllowDns(value.parse()?),
+            "network" => Self::Network(value.parse()?),
             "publish" => Self::Publish(value.parse()?),
             "volume" => Self::Mount(Mount::from_volume_flag(value)?),
             "mount" => Self::Mount(value.parse()?),
@@ -147,6 +154,7 @@ impl Grant {
         match self {
             Self::AllowNet(_) => "allow-net",
             Self::AllowDns(_) => "allow-dns",
+            Self::Network(_) => "network",
             Self::Publish(_) => "publish",
             Self::Mount(_) => "mount",
             Self::Environment(_) => "env",
@@ -185,6 +193,7 @@ impl Grant {
             ),
             Self::Mount(_)
             | Self::AllowNet(_)
+            | Self::Network(_)
             | Self::Publish(_)
             | Self::Environment(_)
             | Self::Secret(_)
@@ -210,6 +219,7 @@ impl fmt::Display for Grant {
         match self {
             Self::AllowNet(grant) => grant.fmt(formatter),
             Self::AllowDns(grant) => grant.fmt(formatter),
+            Self::Network(mode) => mode.fmt(formatter),
             Self::Publish(grant) => grant.fmt(formatter),
             Self::Mount(grant) => grant.fmt(formatter),
             Self::Environment(grant) => grant.fmt(formatter),
@@ -246,7 +256,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown grant \"allow-nte\": did you mean allow-net? known are allow-net, allow-dns, \
-             publish, volume, mount, tmpfs, env, secret, credential, link, set, deny, stub, user"
+             network, publish, volume, mount, tmpfs, env, secret, credential, link, set, deny, stub, user"
         );
         let error = Grant::parse("seccomp", "x").expect_err("unknown");
         assert!(!error.to_string().contains("did you mean"));

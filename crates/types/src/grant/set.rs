@@ -1,8 +1,8 @@
 //! All grants of one run.
 
 use super::{
-    DnsGrant, EnvironmentEntry, Grant, GrantError, Mount, NamePattern, NetGrant, Publish,
-    SecretGrant, Setting, UserIds,
+    DnsGrant, EnvironmentEntry, Grant, GrantError, Mount, NamePattern, NetGrant, NetworkMode,
+    Publish, SecretGrant, Setting, UserIds,
 };
 use crate::interface::InterfacePattern;
 
@@ -135,6 +135,33 @@ impl Grants {
             Grant::AllowDns(DnsGrant(pattern)) => Some(pattern),
             _ => None,
         })
+    }
+
+    /// The network that it is in, the last one given.
+    #[must_use]
+    pub fn network(&self) -> NetworkMode {
+        let mut last = self.list.iter().rev();
+        last.find_map(|grant| match grant {
+            Grant::Network(mode) => Some(*mode),
+            _ => None,
+        })
+        .unwrap_or_default()
+    }
+
+    /// Whether it makes sockets at all.
+    #[must_use]
+    pub fn has_network(&self) -> bool {
+        let is_granted = |grant: &Grant| {
+            matches!(
+                grant,
+                Grant::AllowNet(_) | Grant::AllowDns(_) | Grant::Publish(_)
+            )
+        };
+        match self.network() {
+            NetworkMode::None => false,
+            NetworkMode::Host => true,
+            NetworkMode::Bridge => self.list.iter().any(is_granted),
+        }
     }
 
     /// The ports that the host shows (`publish`).

@@ -201,7 +201,7 @@ impl Mediator {
             .published
             .iter()
             .any(|port| port.is_at(Protocol::Tcp, own));
-        if is_shown || (self.network.is_host && own.port() != 0) {
+        if is_shown || self.network.is_host {
             return socket.listen(backlog).map(|()| 0);
         }
         self.refusals.add(Refusal::Listen {

@@ -127,6 +127,31 @@ pub(super) fn is_own(address: IpAddr) -> bool {
         rustix::net::connect(&socket, &SocketAddr::new(address, 9))?;
         SocketAddr::try_from(rustix::net::getsockname(&socket)?)
     };
-    // Where no route leads there it is nobody's here.
-    ask().is_ok_and(|source: SocketAddr| source.ip() == address)
+    match ask() {
+        Ok(source) => source.ip() == address,
+        // Where no route leads there it is nobody's here.
+        Err(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => {
+            false
+        }
+        // What cannot be asked is not taken for somebody else's.
+        Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_of_this_machine_is_known() {
+        for (text, expected) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3", false),
+            ("192.0.2.1", false),
+            ("2001:db8::1", false),
+        ] {
+            let address = text.parse().expect("an address");
+            assert_eq!(is_own(address), expected, "{text}");
+        }
+    }
 }
