@@ -11,19 +11,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// The network of one run.
-pub(crate) struct RunNetwork {
-    /// What the boundary holds it to.
-    pub(crate) network: Arc<Network>,
-    /// The host's ports, bound so that nobody else gets them before the guest does.
-    _reserved: Vec<OwnedFd>,
-}
-
 /// Resolves the grants of the network; none without any.
 ///
 /// # Errors
 /// A port of the host's is taken, or not the caller's to take.
-pub(crate) fn resolve(grants: &Grants) -> Result<Option<RunNetwork>, Error> {
+pub(crate) fn resolve(grants: &Grants) -> Result<Option<Arc<Network>>, Error> {
     if !grants.has_network() {
         return Ok(None);
     }
@@ -42,15 +34,13 @@ pub(crate) fn resolve(grants: &Grants) -> Result<Option<RunNetwork>, Error> {
         granted,
         ceiling: None,
     };
-    Ok(Some(RunNetwork {
-        network: Arc::new(Network {
-            policy,
-            published,
-            is_host,
-            ..Network::default()
-        }),
-        _reserved: reserved,
-    }))
+    Ok(Some(Arc::new(Network {
+        policy,
+        published,
+        reserved,
+        is_host,
+        ..Network::default()
+    })))
 }
 
 /// Takes the host's ports for one `-p`.
@@ -101,8 +91,8 @@ fn candidates(host: Option<PortRange>, container: PortRange, index: usize) -> Ve
     }
 }
 
-/// Binds a port of the host's, and gives its number. TCP's stays bound: a socket that listens may join it.
-/// Two of UDP would share what arrives, so that one is only tried.
+/// Binds a port of the host's, and gives its number. TCP's stays bound until the guest binds it. Two sockets of UDP
+/// would share what arrives, so that one is only tried.
 fn reserve(port: &PublishedPort) -> Result<(Option<OwnedFd>, u16), Errno> {
     let kind = match port.protocol {
         Protocol::Tcp => SocketType::STREAM,
@@ -116,12 +106,15 @@ fn reserve(port: &PublishedPort) -> Result<(Option<OwnedFd>, u16), Errno> {
         };
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
         if port.protocol == Protocol::Tcp {
+            // What still lingers there of an earlier run is no hindrance.
             set_socket_reuseaddr(&socket, true)?;
         }
         if address.is_ipv6() {
             set_ipv6_v6only(&socket, port.host_address.is_some())?;
         }
         bind(&socket, &SocketAddr::new(address, port.host_port))?;
+        // Nobody else joins it meanwhile.
+        set_socket_reuseaddr(&socket, false)?;
         let bound = SocketAddr::try_from(getsockname(&socket)?)?;
         Ok((socket, bound.port()))
     };
@@ -162,7 +155,7 @@ mod tests {
     use super::*;
     use lighter_types::grant::Grant;
 
-    fn network(flags: &[(&str, &str)]) -> Result<Option<RunNetwork>, Error> {
+    fn network(flags: &[(&str, &str)]) -> Result<Option<Arc<Network>>, Error> {
         let mut grants = Grants::default();
         for (key, value) in flags {
             let grant = Grant::parse(key, value).expect("valid");
@@ -174,7 +167,7 @@ mod tests {
     fn published(value: &str) -> Vec<PublishedPort> {
         let network = network(&[("publish", value)]);
         let network = network.expect("free ports").expect("a network");
-        network.network.published.clone()
+        network.published.clone()
     }
 
     #[test]

@@ -71,12 +71,19 @@ fn condition(when: When) -> String {
         } => format!(
             "argument {argument} & {without:#x} = 0x0; the keeper decides where argument {pointer} is not null"
         ),
-        When::Options(levels) => {
+        When::Options(levels, asked) => {
             let levels: Vec<String> = levels
                 .iter()
                 .map(|(level, options)| format!("{} of level {level}", join(options)))
                 .collect();
-            format!("option is one of {}", levels.join("; "))
+            let asked = asked.map(|(level, option)| {
+                format!("; the keeper decides on {option} of level {level}")
+            });
+            format!(
+                "option is one of {}{}",
+                levels.join("; "),
+                asked.unwrap_or_default()
+            )
         }
         When::OneOf { values: [], .. } => "on the process itself".to_owned(),
         When::OneOf { argument, values } => {

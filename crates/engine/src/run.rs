@@ -6,9 +6,9 @@ use crate::code::failure_error;
 use crate::coredump::Coredump;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
-use crate::network::{self, RunNetwork};
+use crate::network;
 use crate::program::{self, Program, ProgramSource};
-use lighter_boundary::{Content, Ids, Mount, Root};
+use lighter_boundary::{Content, Ids, Mount, Network, Root};
 use lighter_container::{Outcome, RunRequest, Start, Streams};
 use lighter_types::bundle::{Bundle, Entry, GuestNetwork};
 use lighter_types::escape::escape;
@@ -149,7 +149,7 @@ impl Engine {
                 Streams::Caller
             },
             limits: run.options.limits,
-            network: run.network.map(|network| Arc::clone(&network.network)),
+            network: run.network.map(Arc::clone),
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
@@ -203,7 +203,7 @@ struct Run<'a> {
     options: &'a RunOptions,
     secrets: &'a [Secret],
     mounts: &'a [Mount],
-    network: Option<&'a RunNetwork>,
+    network: Option<&'a Arc<Network>>,
     coredump: Option<&'a File>,
 }
 
@@ -252,7 +252,7 @@ impl Run<'_> {
             cpu: code.cpu,
             limits: start.limits,
             network: self.network.map(|network| GuestNetwork {
-                published: network.network.published.clone(),
+                published: network.published.clone(),
             }),
             has_coredump: self.coredump.is_some(),
         }

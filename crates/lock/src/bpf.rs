@@ -58,9 +58,12 @@ fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
 /// `rules` is sorted by number, each number once.
 pub(crate) fn program(rules: &[Rule]) -> Vec<sock_filter> {
     let mut program = Backwards::default();
-    let asks = rules
-        .iter()
-        .any(|(_, when)| matches!(when, When::Asked | When::AskedUnlessNull { .. }));
+    let asks = rules.iter().any(|(_, when)| {
+        matches!(
+            when,
+            When::Asked | When::AskedUnlessNull { .. } | When::Options(_, Some(_))
+        )
+    });
     let absent = program.push(instruction(RETURN, ABSENT));
     let ends = Ends {
         absent,
@@ -193,18 +196,19 @@ impl Backwards {
                 let low = self.masked((pointer, u32::MAX, 0), high, ends.ask);
                 self.masked((argument, without, 0), low, ends.refuse)
             }
-            When::Options(levels) => {
+            When::Options(levels, asked) => {
                 let mut otherwise = ends.refuse;
                 for (level, options) in levels {
-                    let options = self.condition(
-                        When::OneOf {
-                            argument: 2,
-                            values: options,
-                        },
-                        ends,
-                    );
+                    let mut verdict = ends.refuse;
+                    for option in *options {
+                        verdict = self.branch(JUMP_EQUAL, *option, ends.allow, verdict);
+                    }
+                    if let Some((_, option)) = asked.filter(|(asked, _)| asked == level) {
+                        self.branch(JUMP_EQUAL, option, ends.ask, verdict);
+                    }
+                    let verdict = self.push(instruction(LOAD, argument_offset(2)));
                     // The one before it has loaded another argument over the level.
-                    self.branch(JUMP_EQUAL, *level, options, otherwise);
+                    self.branch(JUMP_EQUAL, *level, verdict, otherwise);
                     otherwise = self.push(instruction(LOAD, argument_offset(1)));
                 }
                 otherwise
@@ -417,14 +421,19 @@ mod tests {
 
     #[test]
     fn options_are_allowed_by_level_and_name() {
-        let rules: &[Rule] = &[(54, When::Options(&[(1, &[2, 9]), (6, &[1]), (41, &[26])]))];
+        let rules: &[Rule] = &[(
+            54,
+            When::Options(&[(1, &[2, 9]), (6, &[1]), (41, &[16])], Some((41, 26))),
+        )];
         let program = program(rules);
         for level in 0..64_u64 {
             for option in 0..64_u64 {
-                let is_allowed = matches!((level, option), (1, 2 | 9) | (6, 1) | (41, 26));
+                let is_allowed = matches!((level, option), (1, 2 | 9) | (6, 1) | (41, 16));
                 let verdict = verdict(&program, ARCHITECTURE, 54, [0, level, option, 0, 0, 0]);
                 assert_eq!(verdict == ALLOW, is_allowed, "{level} {option}");
-                assert!(verdict == ALLOW || verdict == REFUSE);
+                let is_asked = (level, option) == (41, 26);
+                assert_eq!(verdict == ASK, is_asked, "{level} {option}");
+                assert!(is_allowed || is_asked || verdict == REFUSE);
             }
         }
     }

@@ -69,8 +69,9 @@ pub enum When {
         /// The bits.
         without: u32,
     },
-    /// If the low halves of argument 1 and 2 are a level and one of its options.
-    Options(&'static [(u32, &'static [u32])]),
+    /// If the low halves of argument 1 and 2 are a level and one of its options. With one more level and
+    /// option the call waits for the keeper.
+    Options(&'static [(u32, &'static [u32])], Option<(u32, u32)>),
 }
 
 /// One allowed call.
@@ -140,24 +141,31 @@ const MSG_ERRQUEUE: u32 = 0x2000;
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// What a guest may set: nothing that attaches programs, joins groups, marks packets, names devices or
 /// shares a port.
-const SET_OPTIONS: When = When::Options(&[
-    // SOL_SOCKET: SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_LINGER.
-    (1, &[2, 6, 7, 8, 9, 13]),
-    // IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_QUICKACK,
-    // TCP_USER_TIMEOUT.
-    (6, &[1, 4, 5, 6, 12, 18]),
-    // IPPROTO_IP: IP_TOS, IP_TTL.
-    (0, &[1, 2]),
-    // IPPROTO_IPV6: IPV6_UNICAST_HOPS, IPV6_V6ONLY, IPV6_TCLASS.
-    (41, &[16, 26, 67]),
-]);
+const SET_OPTIONS: When = When::Options(
+    &[
+        // SOL_SOCKET: SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE. Not SO_LINGER: whoever
+        // closes the last descriptor waits, and that may be the keeper.
+        (1, &[2, 6, 7, 8, 9]),
+        // IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_QUICKACK,
+        // TCP_USER_TIMEOUT.
+        (6, &[1, 4, 5, 6, 12, 18]),
+        // IPPROTO_IP: IP_TOS, IP_TTL.
+        (0, &[1, 2]),
+        // IPPROTO_IPV6: IPV6_UNICAST_HOPS, IPV6_TCLASS.
+        (41, &[16, 67]),
+    ],
+    Some((41, 26)),
+);
 /// What it may read besides: SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_PROTOCOL and SO_DOMAIN.
-const READ_OPTIONS: When = When::Options(&[
-    (1, &[2, 3, 4, 6, 7, 8, 9, 13, 30, 38, 39]),
-    (6, &[1, 4, 5, 6, 12, 18]),
-    (0, &[1, 2]),
-    (41, &[16, 26, 67]),
-]);
+const READ_OPTIONS: When = When::Options(
+    &[
+        (1, &[2, 3, 4, 6, 7, 8, 9, 13, 30, 38, 39]),
+        (6, &[1, 4, 5, 6, 12, 18]),
+        (0, &[1, 2]),
+        (41, &[16, 26, 67]),
+    ],
+    None,
+);
 
 const fn row(
     number: libc::c_long,
@@ -269,7 +277,7 @@ const CALLS: &[Call] = &[
     row(libc::SYS_shutdown, "shutdown", Network, Always, "the end of one direction"),
     row(libc::SYS_getsockname, "getsockname", Network, Always, "the address of a socket"),
     row(libc::SYS_getpeername, "getpeername", Network, Always, "the address of its peer"),
-    row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them"),
+    row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them; the keeper sets IPV6_V6ONLY"),
     row(libc::SYS_getsockopt, "getsockopt", Network, READ_OPTIONS, "options, and how a connect ended"),
     row(libc::SYS_epoll_create1, "epoll_create1", Network, Always, "waiting for many sockets"),
     row(libc::SYS_epoll_ctl, "epoll_ctl", Network, Always, "waiting for many sockets"),

@@ -338,6 +338,7 @@ fn options(_: &Stage, attempts: &mut Attempts) {
     let filter = [1_usize, at(&program)];
     set(attempts, "SO_ATTACH_FILTER", udp, (1, 26), &filter);
     set(attempts, "SO_REUSEPORT", tcp, (1, 15), &1_u32);
+    set(attempts, "SO_LINGER", tcp, (1, 13), &[1_u32, 0x7fff_ffff]);
     set(attempts, "SO_MARK", tcp, (1, 36), &1_u32);
     set(attempts, "SO_PRIORITY", tcp, (1, 12), &7_u32);
     set(attempts, "SO_BINDTODEVICE", tcp, (1, 25), b"lo\0\0");

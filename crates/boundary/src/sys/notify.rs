@@ -37,13 +37,13 @@ impl Listener {
         Self(listener)
     }
 
-    /// Waits for the next call; none once no process is left that could make one.
+    /// Waits for the next call; none once the process that makes them, by its pidfd, has ended.
     ///
     /// # Errors
     /// The kernel's refusal.
-    pub fn next(&self) -> io::Result<Option<Call>> {
+    pub fn next(&self, process: BorrowedFd<'_>) -> io::Result<Option<Call>> {
         loop {
-            if !self.wait()? {
+            if !self.wait(process)? {
                 return Ok(None);
             }
             // SAFETY: it is made of numbers, for which zero is a value.
@@ -64,11 +64,15 @@ impl Listener {
         }
     }
 
-    /// Waits until there is a call; no, if there will never be one.
-    fn wait(&self) -> io::Result<bool> {
+    /// Waits until there is a call; no, if there will never be one. Before Linux 6.11 the listener itself says
+    /// so only when the process is reaped, for which others may wait here.
+    fn wait(&self, process: BorrowedFd<'_>) -> io::Result<bool> {
         use rustix::event::{PollFd, PollFlags, poll};
         loop {
-            let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+            let mut polled = [
+                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::from_borrowed_fd(process, PollFlags::IN),
+            ];
             match poll(&mut polled, None) {
                 Ok(_) => return Ok(polled[0].revents().contains(PollFlags::IN)),
                 Err(Errno::INTR) => {}

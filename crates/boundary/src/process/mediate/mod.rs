@@ -30,7 +30,7 @@ use lighter_types::network::{
 use lighter_types::refusal::Refusal;
 use peers::Peers;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
 use rustix::net::{SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, PidfdGetfdFlags, pidfd_getfd};
 use sockets::Socket;
@@ -46,6 +46,8 @@ pub struct Network {
     pub policy: NetworkPolicy,
     /// Its ports that the host shows.
     pub published: Vec<PublishedPort>,
+    /// The host's ports of TCP, bound so that nobody else gets them before the guest does.
+    pub reserved: Vec<OwnedFd>,
     /// Whether its own ports are the host's (`--network host`).
     pub is_host: bool,
     /// What allowed names were looked up as.
@@ -86,7 +88,7 @@ impl Mediator {
     pub(super) fn serve(self) {
         let mut datagram = Vec::new();
         let mut peers = Peers::default();
-        while let Ok(Some(call)) = self.listener.next() {
+        while let Ok(Some(call)) = self.listener.next(self.pidfd.as_fd()) {
             let answered = match self.answer(&call, &mut datagram, &mut peers) {
                 // The descriptor was given, and the call ended by it.
                 Ok(None) => Ok(()),
@@ -110,6 +112,7 @@ impl Mediator {
             libc::SYS_connect => self.connect(call),
             libc::SYS_bind => self.bind(call),
             libc::SYS_listen => self.listen(call),
+            libc::SYS_setsockopt => self.set_v6_only(call),
             libc::SYS_sendto => self.send(call, datagram, peers),
             libc::SYS_recvfrom => self.receive(call, datagram, peers),
             _ => Err(Errno::NOSYS),
@@ -174,9 +177,17 @@ impl Mediator {
                 port.protocol == socket.protocol && port.container_port == address.port()
             });
         match published {
-            Some(port) => socket.bind_published(port).map(|()| 0),
-            // Any port: for what it will connect to.
-            None if address.port() == 0 => socket.bind(address).map(|()| 0),
+            Some(port) => {
+                for reserved in &self.network.reserved {
+                    // From now on the guest's own socket holds it.
+                    set_socket_reuseaddr(reserved, true)?;
+                }
+                socket.bind_published(port).map(|()| 0)
+            }
+            // Any port: for what it will connect or send to.
+            None if address.port() == 0 && self.may_send(socket.protocol) => {
+                socket.bind(address).map(|()| 0)
+            }
             None => {
                 self.refusals.add(Refusal::Listen {
                     protocol: socket.protocol,
@@ -187,6 +198,18 @@ impl Mediator {
         }
     }
 
+    /// Sets whether a socket of IPv6 is for that alone, which must not change while it is bound.
+    fn set_v6_only(&self, call: &Call) -> Answer {
+        let [descriptor, level, option, _, length, _] = call.arguments.map(low);
+        if (level, option, length) != (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 4) {
+            return Err(Errno::INVAL);
+        }
+        let mut value = [0; 4];
+        peek::read(self.pid, call.arguments[3], &mut value)?;
+        let socket = self.duplicate(descriptor)?;
+        socket.set_v6_only(value != [0; 4]).map(|()| 0)
+    }
+
     /// Lets a socket listen where it was bound to what is published. Without a bind before it the kernel
     /// would choose a port, for all to see.
     fn listen(&self, call: &Call) -> Answer {
@@ -195,20 +218,26 @@ impl Mediator {
         if socket.protocol != Protocol::Tcp {
             return Err(Errno::OPNOTSUPP);
         }
-        let own = socket.local()?;
-        let is_shown = self
-            .network
-            .published
-            .iter()
-            .any(|port| port.is_at(Protocol::Tcp, own));
-        if is_shown || self.network.is_host {
+        if self.is_shown(&socket)? {
             return socket.listen(backlog).map(|()| 0);
         }
         self.refusals.add(Refusal::Listen {
             protocol: Protocol::Tcp,
-            port: own.port(),
+            port: socket.local()?.port(),
         });
         Err(Errno::ACCESS)
+    }
+
+    /// Whether a socket is bound where the host shows a port, so that strangers may come.
+    fn is_shown(&self, socket: &Socket) -> Result<bool, Errno> {
+        let own = socket.local()?;
+        let mut published = self.network.published.iter();
+        Ok(self.network.is_host || published.any(|port| port.is_at(socket.protocol, own)))
+    }
+
+    /// Whether there is anywhere to send datagrams to; a connection is nobody's until it is made.
+    fn may_send(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Tcp || self.network.policy.has_datagrams()
     }
 
     /// Sends a datagram to the address beside it.
@@ -234,7 +263,7 @@ impl Mediator {
         }
         let address = meant(address);
         // Who has sent something is answered, as anywhere.
-        if !peers.has(socket.cookie()?, address) {
+        if !(peers.has(socket.cookie()?, address) && self.is_shown(&socket)?) {
             self.check(Protocol::Udp, address)?;
         }
         let sent = socket.send(datagram, flags, address)?;

@@ -64,14 +64,21 @@ impl Socket {
     pub(super) fn bind_published(&self, port: &PublishedPort) -> Result<(), Errno> {
         let host = port.host(self.is_v6).ok_or(Errno::ADDRNOTAVAIL)?;
         if self.is_v6 {
-            let is_v6_only = port.host_address.is_some_and(|address| address.is_ipv6());
-            set_ipv6_v6only(&self.descriptor, is_v6_only)?;
+            // A datagram's sender is an address of the socket's own family, to WASI.
+            let is_v6_only = self.protocol == Protocol::Udp
+                || port.host_address.is_some_and(|address| address.is_ipv6());
+            self.set_v6_only(is_v6_only)?;
         }
         if self.protocol == Protocol::Tcp {
             // It joins what holds the port for the guest.
             set_socket_reuseaddr(&self.descriptor, true)?;
         }
         rustix::net::bind(&self.descriptor, &host)
+    }
+
+    /// Sets whether it takes IPv6 alone.
+    pub(super) fn set_v6_only(&self, is_v6_only: bool) -> Result<(), Errno> {
+        set_ipv6_v6only(&self.descriptor, is_v6_only)
     }
 
     /// Lets it listen.
@@ -115,7 +122,8 @@ impl Socket {
     }
 }
 
-/// Whether an address is one of this machine's own: what would be sent there would come from there.
+/// Whether an address is one of this machine's own: what can be bound here. Where a system lets everything be
+/// bound (`ip_nonlocal_bind`), everything is taken for its own.
 pub(super) fn is_own(address: IpAddr) -> bool {
     let ask = || {
         let family = match address {
@@ -123,19 +131,10 @@ pub(super) fn is_own(address: IpAddr) -> bool {
             IpAddr::V6(_) => AddressFamily::INET6,
         };
         let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-        // The discard service: nothing is sent there.
-        rustix::net::connect(&socket, &SocketAddr::new(address, 9))?;
-        SocketAddr::try_from(rustix::net::getsockname(&socket)?)
+        rustix::net::bind(&socket, &SocketAddr::new(address, 0))
     };
-    match ask() {
-        Ok(source) => source.ip() == address,
-        // Where no route leads there it is nobody's here.
-        Err(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT) => {
-            false
-        }
-        // What cannot be asked is not taken for somebody else's.
-        Err(_) => true,
-    }
+    // What cannot be asked is not taken for somebody else's.
+    !matches!(ask(), Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
 #[cfg(test)]
@@ -146,7 +145,7 @@ mod tests {
     fn address_of_this_machine_is_known() {
         for (text, expected) in [
             ("127.0.0.1", true),
-            ("127.1.2.3", false),
+            ("127.1.2.3", true),
             ("192.0.2.1", false),
             ("2001:db8::1", false),
         ] {
