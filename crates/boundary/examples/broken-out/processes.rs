@@ -85,6 +85,8 @@ fn trace(stage: &Stage, attempts: &mut Attempts) {
         SYS_ptrace,
         [request(libc::PTRACE_INTERRUPT as u32), bystander, 0, 0],
     );
+    // Where it worked, a signal tells of the stop. Were this process traced itself by then, that signal would stop it.
+    let _ = call(libc::SYS_wait4, [bystander, 0, libc::__WALL as usize, 0]);
     attempts.call(
         "PTRACE_TRACEME",
         SYS_ptrace,
