@@ -12,6 +12,7 @@ use libc::{
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 pub(crate) const CASES: &[Case] = &[
     ("granted_address_is_reached", granted),
@@ -38,8 +39,8 @@ const INET6: usize = libc::AF_INET6 as usize;
 const STREAM: usize = libc::SOCK_STREAM as usize;
 const DATAGRAM: usize = libc::SOCK_DGRAM as usize;
 
-/// How often a race is run.
-const RACES: usize = 3000;
+/// For how long a race is run at most.
+const RACE_TIME: Duration = Duration::from_secs(3);
 
 /// For how many turns of an empty loop a socket is left under its number.
 const PAUSE: usize = 2000;
@@ -195,6 +196,12 @@ fn datagram(stage: &Stage, attempts: &mut Attempts) {
     });
 }
 
+/// A race's turns, until its time is over.
+fn turns() -> impl Iterator<Item = ()> {
+    let start = Instant::now();
+    std::iter::from_fn(move || (start.elapsed() < RACE_TIME).then_some(()))
+}
+
 /// One thread changes the port in the address that another hands to the kernel.
 fn race_address(stage: &Stage, attempts: &mut Attempts) {
     let ports = [stage.granted.to_be(), stage.other.to_be()];
@@ -213,7 +220,7 @@ fn race_address(stage: &Stage, attempts: &mut Attempts) {
                     }
                 }
             });
-            let reached = (0..RACES).find_map(|_| {
+            let reached = turns().find_map(|()| {
                 let socket = socket(INET, STREAM).ok()?;
                 let connected = call(SYS_connect, [socket, at(&address), 16]);
                 let port = connected.ok().and_then(|_| peer_port(socket));
@@ -246,7 +253,7 @@ fn race_descriptor(stage: &Stage, attempts: &mut Attempts) {
                     }
                 }
             });
-            let reached = (0..RACES).find_map(|_| {
+            let reached = turns().find_map(|()| {
                 let _ = connect_to(number, &half);
                 let (kind, length) = ([0_u32], [4_u32]);
                 let asked = [number, 1, 3, at(&kind), at(&length)];
