@@ -10,7 +10,7 @@ mod verbs;
 use lighter_copy as _;
 
 #[global_allocator]
-static MEMORY: lighter_runner::Memory = lighter_runner::Memory;
+static MEMORY: lighter_memory::Memory = lighter_memory::Memory;
 
 fn main() {
     // A runner starts often and pays for nothing that only the command line needs.

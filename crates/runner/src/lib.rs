@@ -5,10 +5,7 @@
 //! it has to say goes to the keeper as frames (`lighter_types::runner_protocol`).
 
 mod control;
-mod memory;
 mod roles;
-
-pub use crate::memory::Memory;
 
 use crate::control::Control;
 use lighter_types::exit;
@@ -27,7 +24,7 @@ pub fn main() -> ! {
     };
     let control = Arc::new(control);
     tell_panics(&control);
-    memory::end_when_exhausted();
+    lighter_memory::end_when_exhausted();
     let last = match control.order() {
         Ok(order) => roles::play(order, &control),
         // The keeper is gone, or never was one.

@@ -69,7 +69,7 @@ fn hand_over(listener: OwnedFd, control: &Control) -> Result<(), Failure> {
 
 fn compile(order: &InspectOrder, confinement: Confinement) -> Result<ProgramKind, Failure> {
     let mut artifact = take(ARTIFACT_FD);
-    crate::memory::keep_per_thread();
+    lighter_memory::keep_per_thread();
     let program = read_program(order, Role::Compile, confinement)?;
     let (kind, code) = lighter_wasm::compile(&program, order)?;
     artifact

@@ -1,9 +1,13 @@
-//! The allocator of the program file: few calls to the kernel, for a start of a millisecond.
+//! The memory of the program file's processes: its allocator, and what is given back while waiting.
 //!
-//! It knows what to do in a locked role when there is no more memory: a role has nowhere to print
-//! to, and is process 1 of its namespace, where the kernel ignores an abort.
+//! The allocator makes few calls to the kernel, for a start of a millisecond. It knows what to do in a
+//! locked role when there is no more memory: a role has nowhere to print to, and is process 1 of its
+//! namespace, where the kernel ignores an abort.
 
 mod cache;
+mod program;
+
+pub use crate::program::give_back_program;
 
 use dlmalloc::Dlmalloc;
 use lighter_types::exit;
@@ -22,7 +26,7 @@ pub struct Memory;
 static LAST_WORD: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// Makes every failure to allocate end this process with a frame that says so.
-pub(crate) fn end_when_exhausted() {
+pub fn end_when_exhausted() {
     let message = FromRunner::Ended(End::Failed(Failure::OutOfMemory));
     if let Ok(frame) = encode(&message, FROM_RUNNER_BYTES) {
         // A process is one role, so this is the only frame there is.
@@ -46,8 +50,8 @@ fn exhausted() -> ! {
     #[expect(unsafe_code, reason = "only raw calls may be made here")]
     unsafe {
         libc::write(descriptor, words.as_ptr().cast(), words.len());
+        libc::_exit(i32::from(code));
     }
-    crate::end(code);
 }
 
 fn checked(pointer: *mut u8) -> *mut u8 {
@@ -69,7 +73,7 @@ fn heap() -> MutexGuard<'static, Dlmalloc> {
 static HAS_CACHES: AtomicBool = AtomicBool::new(false);
 
 /// Lets each thread keep small pieces of memory until it ends: for roles whose threads end with them.
-pub(crate) fn keep_per_thread() {
+pub fn keep_per_thread() {
     HAS_CACHES.store(true, Ordering::Relaxed);
 }
 
