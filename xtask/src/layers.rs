@@ -10,6 +10,7 @@ use toml::{Table, Value};
 const LAYERS: &[(&str, u8)] = &[
     ("types", 0),
     ("copy", 0),
+    ("memory", 1),
     ("lock", 1),
     ("testkit", 1),
     ("image", 2),

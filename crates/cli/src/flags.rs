@@ -79,9 +79,15 @@ pub(crate) struct GrantFlags {
     /// Allow connections and datagrams, as tcp://10.0.0.0/8:5432 or *:443
     #[arg(long, value_name = "HOST:PORT")]
     allow_net: Vec<String>,
-    /// Allow name lookups (not in this version)
+    /// Allow lookups of names, as example.com or *.example.com
     #[arg(long, value_name = "NAME")]
     allow_dns: Vec<String>,
+    /// Answer a name yourself, as db:10.1.2.3 or host.docker.internal:host-gateway
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    add_host: Vec<String>,
+    /// Ask this name server in place of the system's
+    #[arg(long, value_name = "ADDRESS")]
+    dns: Vec<String>,
     /// Put it into a network: none, host, or bridge, which is the default
     #[arg(long, alias = "net", value_name = "NETWORK")]
     network: Vec<String>,
@@ -175,7 +181,7 @@ impl GrantFlags {
             }
         }
         let user: Vec<String> = self.user.iter().cloned().collect();
-        let flags: [(&str, &Vec<String>); 15] = [
+        let flags: [(&str, &Vec<String>); 17] = [
             ("volume", &self.volume),
             ("mount", &self.mount),
             ("tmpfs", &self.tmpfs),
@@ -187,6 +193,8 @@ impl GrantFlags {
             ("stub", &self.stub),
             ("allow-net", &self.allow_net),
             ("allow-dns", &self.allow_dns),
+            ("add-host", &self.add_host),
+            ("dns", &self.dns),
             ("network", &self.network),
             ("publish", &self.publish),
             ("credential", &self.credential),

@@ -3,7 +3,8 @@
 use crate::flags::{EngineFlags, duration};
 use lighter_engine::{CacheLimits, Error, Settings};
 use lighter_types::escape::escape;
-use lighter_types::grant::{KEYS, parse_size_bytes};
+use lighter_types::grant::{DnsGrant, GrantError, KEYS, parse_size_bytes};
+use lighter_types::network::Reach;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -50,7 +51,13 @@ pub(crate) fn read(flags: &EngineFlags) -> Result<Configuration, Error> {
         .clone()
         .or_else(|| path_variable("LIGHTER_CONFIG"))
     {
-        Some(named) => file.read(&named, true)?,
+        Some(named) => {
+            // Its ceiling holds for those too who name another file.
+            let mut system = File::default();
+            system.read(Path::new(SYSTEM_FILE), false)?;
+            file.ceilings = system.ceilings;
+            file.read(&named, true)?;
+        }
         None => {
             file.read(Path::new(SYSTEM_FILE), false)?;
             if let Some(user_file) = &user_file {
@@ -85,6 +92,7 @@ pub(crate) fn read(flags: &EngineFlags) -> Result<Configuration, Error> {
         data_root: absolute(data_root)?,
         run_root: absolute(run_root)?,
         hidden: hidden.into_iter().flatten().collect(),
+        ceilings: file.ceilings,
         cache: file.cache,
         is_insecure: flags.insecure_no_boundary,
     };
@@ -135,10 +143,60 @@ struct File {
     data_root: Option<PathBuf>,
     run_root: Option<PathBuf>,
     cache: CacheLimits,
+    ceilings: Vec<Reach>,
     grants: Vec<(String, String)>,
 }
 
-const SETTINGS: [&str; 4] = ["data-root", "run-root", "cache-size", "cache-age"];
+const SETTINGS: [&str; 5] = [
+    "data-root",
+    "run-root",
+    "cache-size",
+    "cache-age",
+    "ceiling",
+];
+
+fn text(key: &str, value: &toml::Value) -> Result<String, String> {
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{}: expected text in quotes", escape(key)))
+}
+
+/// One text or a list of them.
+fn texts(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
+    match value {
+        toml::Value::Array(values) => values.iter().map(|value| text(key, value)).collect(),
+        value => Ok(vec![text(key, value)?]),
+    }
+}
+
+/// What the network is held to, if `[ceiling]` speaks of it. What it does not list is then forbidden.
+fn ceiling(table: &toml::Table) -> Result<Option<Reach>, String> {
+    let mut reach = Reach::default();
+    for (key, value) in table {
+        let wrong = |error: GrantError| format!("[ceiling] {error}");
+        match key.as_str() {
+            "allow-net" => {
+                for value in texts(key, value)? {
+                    reach.destinations.push(value.parse().map_err(wrong)?);
+                }
+            }
+            "allow-dns" => {
+                for value in texts(key, value)? {
+                    let DnsGrant(pattern) = value.parse().map_err(wrong)?;
+                    reach.lookups.push(pattern);
+                }
+            }
+            _ => {
+                return Err(format!(
+                    "unknown key {} in [ceiling]: expected allow-net or allow-dns",
+                    escape(key)
+                ));
+            }
+        }
+    }
+    Ok((!table.is_empty()).then_some(reach))
+}
 
 impl File {
     fn read(&mut self, path: &Path, must_exist: bool) -> Result<(), Error> {
@@ -177,12 +235,7 @@ impl File {
     }
 
     fn set(&mut self, key: &str, value: &toml::Value) -> Result<(), String> {
-        let text = |value: &toml::Value| {
-            value
-                .as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| format!("{}: expected text in quotes", escape(key)))
-        };
+        let text = |value: &toml::Value| text(key, value);
         let wrong = |expected: &str| format!("{key}: expected {expected}");
         match key {
             "data-root" => self.data_root = Some(text(value)?.into()),
@@ -195,14 +248,17 @@ impl File {
                 self.cache.age =
                     duration(&text(value)?).ok_or_else(|| wrong("a time, as \"90d\""))?;
             }
-            key if KEYS.contains(&key) => match value {
-                toml::Value::Array(values) => {
-                    for value in values {
-                        self.grants.push((key.to_owned(), text(value)?));
-                    }
-                }
-                value => self.grants.push((key.to_owned(), text(value)?)),
-            },
+            "ceiling" => {
+                let table = value
+                    .as_table()
+                    .ok_or_else(|| wrong("a table, [ceiling]"))?;
+                self.ceilings.extend(ceiling(table)?);
+            }
+            key if KEYS.contains(&key) => {
+                let values = texts(key, value)?;
+                self.grants
+                    .extend(values.into_iter().map(|value| (key.to_owned(), value)));
+            }
             _ => {
                 return Err(format!(
                     "unknown key {}: expected one of {}, {}",
@@ -242,6 +298,40 @@ mod tests {
             panic!("accepted")
         };
         assert!(error.starts_with("unknown key colour: expected one of data-root"));
+    }
+
+    #[test]
+    fn ceiling_of_each_file_is_kept() {
+        let mut file = set("[ceiling]\nallow-net = \"*:443\"\n").expect("valid");
+        let table: toml::Table = "ceiling.allow-dns = [\"*.a\", \"b\"]"
+            .parse()
+            .expect("TOML");
+        for (key, value) in &table {
+            file.set(key, value).expect("valid");
+        }
+        let [first, second] = &file.ceilings[..] else {
+            panic!("two of them")
+        };
+        assert_eq!(first.destinations.len(), 1);
+        assert_eq!((second.destinations.len(), second.lookups.len()), (0, 2));
+        assert!(set("[ceiling]\n").expect("valid").ceilings.is_empty());
+    }
+
+    #[test]
+    fn ceiling_that_is_not_understood_is_refused() {
+        let error = |text: &str| set(text).err().expect("refused");
+        assert_eq!(
+            error("[ceiling]\npublish = \"80\"\n"),
+            "unknown key publish in [ceiling]: expected allow-net or allow-dns"
+        );
+        assert!(
+            error("[ceiling]\nallow-net = \"a..b\"\n")
+                .starts_with("[ceiling] invalid grant allow-net")
+        );
+        assert_eq!(
+            error("ceiling = \"none\""),
+            "ceiling: expected a table, [ceiling]"
+        );
     }
 
     #[test]

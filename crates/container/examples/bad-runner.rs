@@ -15,7 +15,7 @@
 use lighter_boundary::Root;
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_container::{Observer, Outcome, RunRequest, SIGNALS, Start, Streams, run};
+use lighter_container::{NameService, Observer, Outcome, RunRequest, SIGNALS, Start, Streams, run};
 use lighter_types::bundle::{Bundle, Entry, Terminals};
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::limits::Limits;
@@ -30,6 +30,8 @@ use std::fs::{self, File};
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What the runner does once it has its order.
@@ -42,6 +44,8 @@ const CASES: &[Case] = &[
     ("frame_with_more_in_it_ends_the_runner", left_over),
     ("frame_of_another_role_ends_the_runner", another_role),
     ("question_without_a_network_ends_the_runner", asks),
+    ("lookup_without_a_network_ends_the_runner", look_up_once),
+    (NAMED, look_up_and_take_nothing),
     ("frame_that_does_not_end_is_no_word", unfinished),
     ("flood_of_refusals_is_cut", flood_of_refusals),
     ("flood_does_not_outlast_the_time_limit", flood),
@@ -54,6 +58,9 @@ const CASES: &[Case] = &[
     ("flood_after_the_last_word_is_ended", flood_after_the_last),
     ("runner_that_hangs_up_and_stays_is_ended", hang_up),
 ];
+
+/// The one case that has names.
+const NAMED: &str = "answers_that_are_not_taken_end_the_runner";
 
 /// How long a case's guest may run.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
@@ -100,13 +107,21 @@ impl Observer for Counts {
 
 fn keep(case: &str) {
     let signals = SignalEvents::open(&SIGNALS).expect("descriptors are left");
-    let boundary = ProcessBoundary::open(false).expect("/proc is mounted");
+    let boundary = Arc::new(ProcessBoundary::open(false).expect("/proc is mounted"));
+    let names = NameService {
+        boundary: Arc::<ProcessBoundary>::clone(&boundary),
+        empty_directory: PathBuf::from("."),
+        hosts: Vec::new(),
+        servers: Vec::new(),
+        network: Arc::default(),
+    };
     let empty = File::open(".").expect("the working directory is there");
     let request = RunRequest {
         root: Root::Directory(empty.as_fd()),
         owner: None,
         limits: Limits::default(),
         network: None,
+        names: (case == NAMED).then(|| Arc::new(names)),
         code_bytes: 0,
         streams: Streams::Caller,
         coredump: None,
@@ -115,7 +130,8 @@ fn keep(case: &str) {
     let before = count_descriptors();
     let mut counts = Counts::default();
     let order = |start: &Start| order(case, start.terminals);
-    let outcome = run(&boundary, request, order, &signals, &mut counts).expect("it can be kept");
+    let outcome =
+        run(boundary.as_ref(), request, order, &signals, &mut counts).expect("it can be kept");
     match outcome {
         Outcome::Misbehaved { reason } => print(&format!("misbehaved: {reason}")),
         outcome => print(&format!("{outcome:?}")),
@@ -238,6 +254,24 @@ fn asks(mut control: File) {
     let asks = FromRunner::Asks { listener: 0 };
     send(&mut control, &frame(&asks));
     wait();
+}
+
+fn look_up(id: u32) -> Vec<u8> {
+    frame(&FromRunner::LooksUp {
+        id,
+        name: "localhost".to_owned(),
+    })
+}
+
+fn look_up_once(mut control: File) {
+    send(&mut control, &look_up(0));
+    wait();
+}
+
+fn look_up_and_take_nothing(mut control: File) {
+    for id in 0.. {
+        send(&mut control, &look_up(id));
+    }
 }
 
 fn left_over(mut control: File) {

@@ -4,11 +4,13 @@
 //! The keeper decides and holds every right; it never reads a byte of a guest's code. What a
 //! runner sends is bounded and believed only as what it is: a stranger's claim.
 
+mod lookups;
 mod relay;
 mod role;
 mod run;
 mod session;
 
+pub use crate::lookups::NameService;
 pub use crate::role::{RoleRequest, play_role, stop_with_caller};
 pub use crate::run::{RunRequest, Start, Streams, run};
 pub use crate::session::Failed;

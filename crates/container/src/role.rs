@@ -7,9 +7,9 @@ use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Exit, Root, Spec};
 use lighter_types::limits::Limits;
-use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, Task};
+use lighter_types::runner_protocol::{ARTIFACT_FD, End, FromRunner, PROGRAM_FD, SERVER_FD, Task};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// How often an observer hears that the work goes on.
@@ -39,32 +39,10 @@ pub fn play_role(
     signals: &SignalEvents,
     observer: &mut dyn Observer,
 ) -> Result<Result<FromRunner, Outcome>, Failed> {
-    // Nothing of the caller's: what a role has to say, it says in frames.
-    let nowhere = File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")
-        .map_err(|source| Failed::Keeper {
-            action: "open /dev/null",
-            source,
-        })?;
-    let nowhere = nowhere.as_fd();
-    let mut descriptors: Vec<(BorrowedFd<'_>, RawFd)> = vec![
-        (nowhere, STDIN_FILENO),
-        (nowhere, STDOUT_FILENO),
-        (nowhere, STDERR_FILENO),
-        (request.program, PROGRAM_FD),
-    ];
+    let nowhere = nowhere()?;
+    let mut descriptors = vec![(request.program, PROGRAM_FD)];
     descriptors.extend(request.artifact.map(|artifact| (artifact, ARTIFACT_FD)));
-    let spec = Spec {
-        descriptors,
-        root: Root::Directory(request.empty_directory),
-        owner: None,
-        limits: Limits::default(),
-        is_looked_into: false,
-        // The compiler takes all processors that there are.
-        is_pinned: false,
-    };
+    let spec = spec(request.empty_directory, descriptors, &nowhere);
     let mut session = Session::start(boundary, spec, None)?;
     session.order(request.task)?;
     let start = Instant::now();
@@ -106,6 +84,60 @@ pub fn play_role(
             Event::Ended(exit) => return Ok(Err(ended_early(exit))),
         }
     }
+}
+
+/// What a role has for streams: nothing of the caller's, since what it has to say it says in frames.
+fn nowhere() -> Result<File, Failed> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|source| Failed::Keeper {
+            action: "open /dev/null",
+            source,
+        })
+}
+
+/// A role that sees an empty directory and these descriptors.
+fn spec<'a>(
+    empty_directory: BorrowedFd<'a>,
+    mut descriptors: Vec<(BorrowedFd<'a>, RawFd)>,
+    nowhere: &'a File,
+) -> Spec<'a> {
+    let streams = [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO];
+    descriptors.extend(streams.map(|number| (nowhere.as_fd(), number)));
+    Spec {
+        descriptors,
+        root: Root::Directory(empty_directory),
+        owner: None,
+        limits: Limits::default(),
+        is_looked_into: false,
+        // The compiler takes all processors that there are.
+        is_pinned: false,
+    }
+}
+
+/// Asks the role that has these sockets one thing, and gives its answer: none if it had none, or `end` became readable or the deadline
+/// passed before.
+///
+/// # Errors
+/// As [`play_role`].
+pub(crate) fn ask_role(
+    boundary: &dyn Boundary,
+    (empty_directory, sockets): (BorrowedFd<'_>, &[OwnedFd]),
+    task: Task,
+    end: BorrowedFd<'_>,
+    deadline: Instant,
+) -> Result<Option<FromRunner>, Failed> {
+    let nowhere = nowhere()?;
+    let numbered = sockets.iter().zip(SERVER_FD..);
+    let descriptors = numbered
+        .map(|(socket, number)| (socket.as_fd(), number))
+        .collect();
+    let spec = spec(empty_directory, descriptors, &nowhere);
+    let mut session = Session::start(boundary, spec, None)?;
+    session.order(task)?;
+    Ok(session.answer(end, deadline))
 }
 
 /// Ctrl-Z stops the runner with the keeper, and both go on together.

@@ -3,7 +3,7 @@
 use crate::relay::Relay;
 use crate::role::{ended_early, stop};
 use crate::session::{Event, Failed, Session, keeper_failed};
-use crate::{Observer, Outcome};
+use crate::{NameService, Observer, Outcome};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Ids, Layout, Network, Root, Spec};
 use lighter_types::bundle::{Bundle, Terminals};
@@ -47,6 +47,8 @@ pub struct RunRequest<'a> {
     pub limits: Limits,
     /// What it may do with the network, if anything.
     pub network: Option<Arc<Network>>,
+    /// How its names are found, if it has a network.
+    pub names: Option<Arc<NameService>>,
     /// How large its code is, in bytes, if its memory is limited.
     pub code_bytes: u64,
     /// The streams.
@@ -93,6 +95,7 @@ pub fn run(
     };
     let mut session = Session::start(boundary, spec, request.network)?;
     session.set_code_bytes(request.code_bytes);
+    session.set_names(request.names);
     let bundle = bundle(&Start {
         layout: session.layout(),
         terminals: wiring.terminals,
@@ -219,7 +222,11 @@ impl Run<'_> {
                 self.deadline = Some(Instant::now() + LAST_WORD_TIME);
             }
             FromRunner::WantsInput => relay.want_input(),
-            FromRunner::Compiled { .. } | FromRunner::Inspected(_) | FromRunner::Asks { .. } => {
+            FromRunner::Compiled { .. }
+            | FromRunner::Inspected(_)
+            | FromRunner::Resolved(_)
+            | FromRunner::LooksUp { .. }
+            | FromRunner::Asks { .. } => {
                 self.misbehaved("it answered what it was not asked");
             }
         }

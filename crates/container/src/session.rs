@@ -1,11 +1,13 @@
 //! One runner and the keeper's conversation with it.
 
+use crate::lookups::{Asked, Lookups, NameService, wait};
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{
     Boundary, Exit, Files, Layout, Network, Refusals, Spec, StartError, Workload,
 };
 use lighter_types::limits::{Limits, RUNTIME_THREADS};
+use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, ToRunner,
@@ -13,11 +15,11 @@ use lighter_types::runner_protocol::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +108,8 @@ pub(crate) struct Session {
     code_bytes: u64,
     control: OwnedFd,
     network: Option<Arc<Network>>,
+    names: Option<Arc<NameService>>,
+    lookups: Option<Lookups>,
     refusals: Option<Arc<Refusals>>,
     untold: Vec<Refusal>,
     incoming: Vec<u8>,
@@ -146,6 +150,8 @@ impl Session {
             code_bytes: 0,
             control,
             network,
+            names: None,
+            lookups: None,
             refusals: None,
             untold: Vec::new(),
             incoming: Vec::new(),
@@ -163,6 +169,11 @@ impl Session {
     /// Tells how large the code is that the runner maps, in bytes.
     pub(crate) fn set_code_bytes(&mut self, code_bytes: u64) {
         self.code_bytes = code_bytes;
+    }
+
+    /// Tells how the runner's names are found.
+    pub(crate) fn set_names(&mut self, names: Option<Arc<NameService>>) {
+        self.names = names;
     }
 
     /// What the guest is held to.
@@ -199,7 +210,7 @@ impl Session {
         let frame = encode(message, TO_RUNNER_BYTES).map_err(|_| Failed::TooLong)?;
         let mut rest = frame.as_slice();
         while !rest.is_empty() {
-            match rustix::net::send(&self.control, rest, rustix::net::SendFlags::NOSIGNAL) {
+            match rustix::net::send(&self.control, rest, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = rest.get(sent..).unwrap_or_default(),
                 Err(Errno::INTR) => {}
                 Err(Errno::PIPE | Errno::CONNRESET) => break,
@@ -220,6 +231,65 @@ impl Session {
         self.refusals = Some(refusals.map_err(Failed::Start)?);
         self.say(&ToRunner::Taken, "answer the runner")?;
         Ok(None)
+    }
+
+    /// Looks a name up for the runner.
+    fn look_up(&mut self, id: u32, name: String) -> Result<Option<Event>, Failed> {
+        let Some(service) = &self.names else {
+            let reason = "it asked for a name without a network".to_owned();
+            return Ok(Some(Event::Misbehaved(reason)));
+        };
+        let lookups = match &mut self.lookups {
+            Some(lookups) => lookups,
+            none => {
+                let lookups = Lookups::new(Arc::clone(service))
+                    .map_err(keeper_failed("look names up for the runner"))?;
+                none.insert(lookups)
+            }
+        };
+        let Asked::Answered(lookup) = lookups.ask(id, &name) else {
+            return Ok(None);
+        };
+        if lookup == Err(LookupError::Refused) {
+            self.untold.push(Refusal::Lookup { name });
+        }
+        Ok(self.tell_found(id, lookup))
+    }
+
+    /// Tells the runner what became of a lookup. It takes its answers: a keeper waits for nobody.
+    fn tell_found(&self, id: u32, lookup: Lookup) -> Option<Event> {
+        let frame = encode(&ToRunner::Found { id, lookup }, TO_RUNNER_BYTES).ok()?;
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match rustix::net::send(&self.control, &frame, flags) {
+            // It is gone, which is seen by that.
+            Err(Errno::PIPE | Errno::CONNRESET) => None,
+            Ok(sent) if sent == frame.len() => None,
+            Ok(_) | Err(_) => {
+                let reason = "it did not take the answers to its lookups".to_owned();
+                Some(Event::Misbehaved(reason))
+            }
+        }
+    }
+
+    /// Waits for the one thing that a role has to say, if it comes before `end` is readable and before the
+    /// deadline.
+    pub(crate) fn answer(&mut self, end: BorrowedFd<'_>, deadline: Instant) -> Option<FromRunner> {
+        loop {
+            match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
+                Ok(None) if !self.has_hung_up => {}
+                message => return message.ok().flatten(),
+            }
+            let mut awaited = [
+                PollFd::from_borrowed_fd(self.control.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(end, PollFlags::IN),
+            ];
+            wait(&mut awaited, deadline).ok()?;
+            let [has_spoken, is_over] = awaited.map(|awaited| !awaited.revents().is_empty());
+            if is_over || !has_spoken {
+                return None;
+            }
+            self.receive();
+        }
     }
 
     /// Lets the runner have all processors.
@@ -250,6 +320,10 @@ impl Session {
             }
             match take_message(&mut self.incoming, FROM_RUNNER_BYTES) {
                 Ok(Some(FromRunner::Asks { listener })) => match self.mediate(listener)? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                },
+                Ok(Some(FromRunner::LooksUp { id, name })) => match self.look_up(id, name)? {
                     Some(event) => return Ok(event),
                     None => continue,
                 },
@@ -315,6 +389,10 @@ impl Session {
         if let Some(refusals) = &self.refusals {
             polled.push(PollFd::from_borrowed_fd(refusals.as_fd(), PollFlags::IN));
         }
+        let lookups_at = polled.len();
+        if let Some(lookups) = &self.lookups {
+            polled.push(PollFd::from_borrowed_fd(lookups.event(), PollFlags::IN));
+        }
         let relayed_from = polled.len();
         relay.register(&mut polled);
         let timeout = wake.map(|wake| Timespec {
@@ -339,7 +417,15 @@ impl Session {
         {
             return Ok(Some(Event::Signal(signal)));
         }
-        if relayed_from > refusals_at && ready.get(refusals_at) == Some(&true) {
+        if relayed_from > lookups_at && ready.get(lookups_at) == Some(&true) {
+            let found = self.lookups.as_mut().map(Lookups::take);
+            for (id, lookup) in found.into_iter().flatten() {
+                if let Some(event) = self.tell_found(id, lookup) {
+                    return Ok(Some(event));
+                }
+            }
+        }
+        if lookups_at > refusals_at && ready.get(refusals_at) == Some(&true) {
             self.take_refusals();
         }
         if listens && ready.get(1) == Some(&true) {

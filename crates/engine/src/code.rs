@@ -129,14 +129,19 @@ impl Engine {
     ) -> Result<FromRunner, Error> {
         let bounds = match &request.task {
             Task::Compile(order) | Task::Inspect(order) => order.bounds,
-            Task::Run(_) => Bounds::for_program(size_bytes),
+            Task::Run(_) | Task::Resolve(_) => Bounds::for_program(size_bytes),
         };
         let mut progress = Progress {
             observer,
             program: &program.name,
             size_bytes,
         };
-        match play_role(&self.boundary, request, self.signals()?, &mut progress)? {
+        match play_role(
+            self.boundary.as_ref(),
+            request,
+            self.signals()?,
+            &mut progress,
+        )? {
             Ok(answer) => Ok(answer),
             Err(outcome) => Err(role_error(&program.name, outcome, bounds)),
         }

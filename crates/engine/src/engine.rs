@@ -5,6 +5,7 @@ use crate::cache::{Cache, CacheLimits};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_types::escape::escape;
+use lighter_types::network::Reach;
 use lighter_types::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
 use std::cell::OnceCell;
@@ -12,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where an engine keeps things, and what it hides from guests.
@@ -24,6 +26,8 @@ pub struct Settings {
     /// Directories that no mount shows: configuration, credential stores. The two above are
     /// hidden in any case.
     pub hidden: Vec<PathBuf>,
+    /// What no grant of the network exceeds, whoever gives it: each of these.
+    pub ceilings: Vec<Reach>,
     /// How much compiled code is kept.
     pub cache: CacheLimits,
     /// Whether programs run although this system lacks parts of the boundary, at the user's own
@@ -53,7 +57,7 @@ pub trait Observer {
 /// An engine on this machine.
 pub struct Engine {
     pub(crate) settings: Settings,
-    pub(crate) boundary: ProcessBoundary,
+    pub(crate) boundary: Arc<ProcessBoundary>,
     signals: OnceCell<SignalEvents>,
 }
 
@@ -81,7 +85,7 @@ impl Engine {
         let boundary = ProcessBoundary::open(settings.is_insecure).map_err(no_program_file)?;
         Ok(Self {
             settings,
-            boundary,
+            boundary: Arc::new(boundary),
             signals: OnceCell::new(),
         })
     }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Resolves the grants of the network; none without any.
 ///
 /// # Errors
-/// A port of the host's is taken, or not the caller's to take.
-pub(crate) fn resolve(grants: &Grants) -> Result<Option<Arc<Network>>, Error> {
+/// A port of the host's is taken, or not the caller's to take; a name server is not within the ceilings.
+pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<Network>>, Error> {
     if !grants.has_network() {
         return Ok(None);
     }
@@ -24,16 +24,27 @@ pub(crate) fn resolve(grants: &Grants) -> Result<Option<Arc<Network>>, Error> {
         destinations: grants.destinations().cloned().collect(),
         lookups: grants.lookups().cloned().collect(),
     };
+    let policy = NetworkPolicy {
+        granted,
+        ceilings: ceilings.to_vec(),
+    };
+    if let Some(server) = grants
+        .name_servers()
+        .find(|server| !policy.may_ask(server.0))
+    {
+        return Err(Error::Refused {
+            reason: format!(
+                "may not ask the name server {server}: [ceiling] of the configuration forbids it"
+            ),
+            hint: Some("leave --dns out, so that the system's servers are asked".to_owned()),
+        });
+    }
     let mut published = Vec::new();
     let mut reserved = Vec::new();
     // Where its ports are the host's, there is nothing to show.
     for publish in grants.published().filter(|_| !is_host) {
         publish_ports(publish, &mut published, &mut reserved)?;
     }
-    let policy = NetworkPolicy {
-        granted,
-        ceiling: None,
-    };
     Ok(Some(Arc::new(Network {
         policy,
         published,
@@ -161,7 +172,7 @@ mod tests {
             let grant = Grant::parse(key, value).expect("valid");
             grants.add(grant).expect("no duplicate");
         }
-        resolve(&grants)
+        resolve(&grants, &[])
     }
 
     fn published(value: &str) -> Vec<PublishedPort> {

@@ -8,8 +8,9 @@ use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
 use crate::network;
 use crate::program::{self, Program, ProgramSource};
+use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::{Content, Ids, Mount, Network, Root};
-use lighter_container::{Outcome, RunRequest, Start, Streams};
+use lighter_container::{NameService, Outcome, RunRequest, Start, Streams};
 use lighter_types::bundle::{Bundle, Entry, GuestNetwork};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, Grants, Setting};
@@ -75,7 +76,7 @@ impl Engine {
         let mut mounts = mounts::resolve(&options.grants, &secrets, &self.settings)?;
         bound_memory_mounts(&mut mounts, &options.limits);
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
-        let network = network::resolve(&options.grants)?;
+        let network = network::resolve(&options.grants, &self.settings.ceilings)?;
         let coredump = options
             .coredump
             .as_deref()
@@ -150,6 +151,7 @@ impl Engine {
             },
             limits: run.options.limits,
             network: run.network.map(Arc::clone),
+            names: self.names(run)?,
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
@@ -157,13 +159,29 @@ impl Engine {
         let bundle = |start: &Start| run.bundle(program, code, start);
         let mut listener = Listener(observer);
         let outcome = lighter_container::run(
-            &self.boundary,
+            self.boundary.as_ref(),
             request,
             bundle,
             self.signals()?,
             &mut listener,
         )?;
         Ok(outcome)
+    }
+
+    /// How a run with a network finds names.
+    fn names(&self, run: &Run<'_>) -> Result<Option<Arc<NameService>>, Error> {
+        let Some(network) = run.network else {
+            return Ok(None);
+        };
+        let grants = &run.options.grants;
+        let boundary: Arc<ProcessBoundary> = Arc::clone(&self.boundary);
+        Ok(Some(Arc::new(NameService {
+            boundary,
+            empty_directory: self.scratch()?,
+            hosts: grants.hosts().cloned().collect(),
+            servers: grants.name_servers().copied().collect(),
+            network: Arc::clone(network),
+        })))
     }
 }
 

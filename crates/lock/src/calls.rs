@@ -11,6 +11,8 @@ pub enum Role {
     Compile,
     /// Tells what a program is.
     Inspect,
+    /// Asks name servers.
+    Resolve,
 }
 
 /// What a call is there for.
@@ -95,7 +97,7 @@ pub struct Call {
 pub fn calls(role: Role) -> impl Iterator<Item = &'static Call> {
     CALLS.iter().filter(move |call| match call.group {
         Group::Base | Group::SealFilter => true,
-        Group::Read => role != Role::Run,
+        Group::Read => matches!(role, Role::Compile | Role::Inspect),
         Group::Code | Group::Files | Group::Network => role == Role::Run,
     })
 }
@@ -307,6 +309,12 @@ mod tests {
             .iter()
             .filter(|call| matches!(call.group, Base | Code) && call.when != Absent);
         assert!(allowed.count() <= 43);
+    }
+
+    #[test]
+    fn who_asks_name_servers_gets_what_every_role_gets() {
+        let mut groups = calls(Role::Resolve).map(|call| call.group);
+        assert!(groups.all(|group| matches!(group, Group::Base | Group::SealFilter)));
     }
 
     #[test]

@@ -27,14 +27,7 @@ pub fn give_back_program() {
 
 /// The parts of the program that are never written: those that the ELF header loads without that right.
 fn constant_parts() -> impl Iterator<Item = Part> {
-    // SAFETY: the call takes a number.
-    #[expect(unsafe_code, reason = "std has no call for it")]
-    let (table, count) = unsafe {
-        (
-            libc::getauxval(libc::AT_PHDR),
-            libc::getauxval(libc::AT_PHNUM),
-        )
-    };
+    let (table, count) = (auxiliary(libc::AT_PHDR), auxiliary(libc::AT_PHNUM));
     let headers: &[libc::Elf64_Phdr] = if table == 0 {
         &[]
     } else {
@@ -56,6 +49,15 @@ fn constant_parts() -> impl Iterator<Item = Part> {
     headers
         .iter()
         .filter_map(move |header| constant_part(header, offset))
+}
+
+/// What the kernel told this process of itself (getauxval(3)); 0 where it did not.
+fn auxiliary(key: libc::c_ulong) -> libc::c_ulong {
+    // SAFETY: the call takes a number.
+    #[expect(unsafe_code, reason = "std has no call for it")]
+    unsafe {
+        libc::getauxval(key)
+    }
 }
 
 /// The pages that a header loads, if it is one of a constant part.

@@ -1,16 +1,20 @@
 //! The control socket, seen from the role.
 
+use lighter_types::network::LookupError;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES, Order,
     TO_RUNNER_BYTES, ToRunner, decode, encode, message_length,
 };
+use lighter_wasm::LookupReply;
 use rustix::fd::{FromRawFd, OwnedFd};
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// The most distinct refusals that are told; a guest that collects more is not worth hearing.
 const TOLD_REFUSALS: usize = 256;
@@ -20,6 +24,25 @@ const TOLD_REFUSALS: usize = 256;
 pub(crate) struct Control {
     socket: Mutex<File>,
     refusals: Mutex<BTreeSet<Refusal>>,
+    lookups: Arc<Mutex<Lookups>>,
+}
+
+/// The lookups that the keeper has not answered yet.
+#[derive(Default)]
+struct Lookups {
+    /// Who waits for which; `None` as long as nobody hears the keeper's answers.
+    waiting: Option<HashMap<u32, LookupReply>>,
+    next: u32,
+}
+
+impl fmt::Debug for Lookups {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Lookups(next: {})", self.next)
+    }
+}
+
+fn guard(lookups: &Mutex<Lookups>) -> MutexGuard<'_, Lookups> {
+    lookups.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Control {
@@ -40,6 +63,7 @@ impl Control {
         Ok(Self {
             socket: Mutex::new(File::from(socket)),
             refusals: Mutex::default(),
+            lookups: Arc::default(),
         })
     }
 
@@ -54,13 +78,30 @@ impl Control {
     }
 
     fn read<M: DeserializeOwned>(&self) -> io::Result<M> {
-        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut header = [0; HEADER_BYTES];
-        socket.read_exact(&mut header)?;
-        let invalid = |error: FrameError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let mut body = vec![0; message_length(header, TO_RUNNER_BYTES).map_err(invalid)?];
-        socket.read_exact(&mut body)?;
-        decode(&body).map_err(invalid)
+        read(&mut self.socket.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Starts to hear the keeper's answers, on a thread of its own.
+    fn hear_answers(&self) -> io::Result<()> {
+        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut socket = socket.try_clone()?;
+        let lookups = Arc::clone(&self.lookups);
+        thread::Builder::new()
+            .name("answers".to_owned())
+            .stack_size(ANSWERS_STACK_BYTES)
+            .spawn(move || {
+                while let Ok(ToRunner::Found { id, lookup }) = read(&mut socket) {
+                    let waiting = guard(&lookups)
+                        .waiting
+                        .as_mut()
+                        .and_then(|all| all.remove(&id));
+                    if let Some(reply) = waiting {
+                        reply(lookup);
+                    }
+                }
+                // The keeper is gone, and this process with it.
+            })
+            .map(drop)
     }
 
     /// Sends a message. If the keeper is gone there is nobody to tell, and the process is about
@@ -80,6 +121,18 @@ impl Control {
     }
 }
 
+/// The stack of the thread that hears answers.
+const ANSWERS_STACK_BYTES: usize = 64 << 10;
+
+fn read<M: DeserializeOwned>(socket: &mut File) -> io::Result<M> {
+    let mut header = [0; HEADER_BYTES];
+    socket.read_exact(&mut header)?;
+    let invalid = |error: FrameError| io::Error::new(io::ErrorKind::InvalidData, error);
+    let mut body = vec![0; message_length(header, TO_RUNNER_BYTES).map_err(invalid)?];
+    socket.read_exact(&mut body)?;
+    decode(&body).map_err(invalid)
+}
+
 impl lighter_wasm::Host for Control {
     fn refused(&self, refusal: Refusal) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,6 +140,26 @@ impl lighter_wasm::Host for Control {
             drop(refusals);
             self.send(&FromRunner::Refused(refusal));
         }
+    }
+
+    fn look_up(&self, name: String, reply: LookupReply) {
+        let id = {
+            let mut lookups = guard(&self.lookups);
+            if lookups.waiting.is_none() {
+                if self.hear_answers().is_err() {
+                    drop(lookups);
+                    return reply(Err(LookupError::Temporary));
+                }
+                lookups.waiting = Some(HashMap::new());
+            }
+            let id = lookups.next;
+            lookups.next = id.wrapping_add(1);
+            if let Some(waiting) = &mut lookups.waiting {
+                waiting.insert(id, reply);
+            }
+            id
+        };
+        self.send(&FromRunner::LooksUp { id, name });
     }
 
     fn set_up(&self) {

@@ -5,6 +5,7 @@
 //! it has to say goes to the keeper as frames (`lighter_types::runner_protocol`).
 
 mod control;
+mod resolve;
 mod roles;
 
 use crate::control::Control;

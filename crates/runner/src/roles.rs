@@ -6,7 +6,7 @@ use lighter_types::bundle::Bundle;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{
     ARTIFACT_BYTES, ARTIFACT_FD, Confinement, End, Failure, FromRunner, InspectOrder, Order,
-    PROGRAM_FD, ProgramFacts, Task, ToRunner,
+    PROGRAM_FD, ProgramFacts, Resolution, ResolveOrder, SERVER_FD, ServerLink, Task, ToRunner,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
@@ -25,6 +25,7 @@ pub(crate) fn play(order: Order, control: &Arc<Control>) -> FromRunner {
         Task::Inspect(order) => {
             inspect(&order, confinement).map(|facts| FromRunner::Inspected(Box::new(facts)))
         }
+        Task::Resolve(order) => resolve(&order, confinement).map(FromRunner::Resolved),
     };
     played.unwrap_or_else(|failure| FromRunner::Ended(End::Failed(failure)))
 }
@@ -59,11 +60,13 @@ fn hand_over(listener: OwnedFd, control: &Control) -> Result<(), Failure> {
     control.send(&FromRunner::Asks {
         listener: listener.as_raw_fd(),
     });
+    let refused = |reason: String| Failure::Lock {
+        reason: format!("the keeper did not take the lock's listener: {reason}"),
+    };
     match control.hear() {
         Ok(ToRunner::Taken) => Ok(()),
-        Err(error) => Err(Failure::Lock {
-            reason: format!("the keeper did not take the lock's listener: {error}"),
-        }),
+        Ok(ToRunner::Found { .. }) => Err(refused("it answered what it was not asked".to_owned())),
+        Err(error) => Err(refused(error.to_string())),
     }
 }
 
@@ -88,6 +91,40 @@ fn inspect(order: &InspectOrder, confinement: Confinement) -> Result<ProgramFact
     lighter_wasm::inspect(&program, order)
 }
 
+/// What the role that asks name servers may use up: memory, in bytes, and time on the processors, in seconds.
+const RESOLVE_BYTES: u64 = 128 << 20;
+const RESOLVE_SECONDS: u64 = 10;
+
+fn resolve(order: &ResolveOrder, confinement: Confinement) -> Result<Resolution, Failure> {
+    let count = match order.link {
+        ServerLink::Datagrams { count } => count.into(),
+        ServerLink::Stream => 1,
+    };
+    let servers = SERVER_FD..SERVER_FD.saturating_add(count);
+    let sockets: Vec<OwnedFd> = servers.map(|number| take(number).into()).collect();
+    let bounds = Bounds {
+        data_bytes: None,
+        address_bytes: Some(RESOLVE_BYTES),
+        cpu_seconds: Some(RESOLVE_SECONDS),
+        file_bytes: Some(0),
+        threads: confinement.threads,
+    };
+    locked(Role::Resolve, &without_files(bounds, confinement))?;
+    Ok(crate::resolve::resolve(order, &sockets))
+}
+
+/// What a role is granted that has nothing but its descriptors.
+fn without_files(bounds: Bounds, confinement: Confinement) -> Grants<'static> {
+    Grants {
+        artifact: None,
+        files: &[],
+        has_network: false,
+        bounds,
+        has_own_root: confinement.has_own_root,
+        may_lack_parts: confinement.may_lack_parts,
+    }
+}
+
 /// Locks the role, then reads the program.
 fn read_program(
     order: &InspectOrder,
@@ -95,23 +132,14 @@ fn read_program(
     confinement: Confinement,
 ) -> Result<Vec<u8>, Failure> {
     let mut file = take(PROGRAM_FD);
-    locked(
-        role,
-        &Grants {
-            artifact: None,
-            files: &[],
-            has_network: false,
-            bounds: Bounds {
-                data_bytes: None,
-                address_bytes: Some(order.bounds.memory_bytes),
-                cpu_seconds: Some(order.bounds.cpu_seconds),
-                file_bytes: Some(ARTIFACT_BYTES),
-                threads: confinement.threads,
-            },
-            has_own_root: confinement.has_own_root,
-            may_lack_parts: confinement.may_lack_parts,
-        },
-    )?;
+    let bounds = Bounds {
+        data_bytes: None,
+        address_bytes: Some(order.bounds.memory_bytes),
+        cpu_seconds: Some(order.bounds.cpu_seconds),
+        file_bytes: Some(ARTIFACT_BYTES),
+        threads: confinement.threads,
+    };
+    locked(role, &without_files(bounds, confinement))?;
     let internal = |error: std::io::Error| Failure::Internal {
         reason: format!("could not read the program's bytes: {error}"),
     };

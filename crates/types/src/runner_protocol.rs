@@ -25,11 +25,13 @@
 use crate::bundle::Bundle;
 use crate::cpu::CpuFeatures;
 use crate::interface::InterfacePattern;
+use crate::network::Lookup;
 use crate::program::{FileKind, ProgramKind};
 use crate::refusal::Refusal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// The descriptor of the control socket in every locked role.
 pub const CONTROL_FD: i32 = 3;
@@ -38,6 +40,8 @@ pub const CONTROL_FD: i32 = 3;
 pub const PROGRAM_FD: i32 = 4;
 /// The descriptor that the compile role writes its artifact to.
 pub const ARTIFACT_FD: i32 = 5;
+/// The first descriptor of the role that asks name servers: a socket to each of them.
+pub const SERVER_FD: i32 = 4;
 /// The descriptor that a core dump is written to, where one was asked for.
 pub const COREDUMP_FD: i32 = 6;
 
@@ -77,6 +81,13 @@ pub struct Confinement {
 pub enum ToRunner {
     /// It has the listener that [`FromRunner::Asks`] spoke of.
     Taken,
+    /// What became of a [`FromRunner::LooksUp`].
+    Found {
+        /// Which one.
+        id: u32,
+        /// The addresses, or why there are none.
+        lookup: Lookup,
+    },
 }
 
 /// What a runner does.
@@ -88,7 +99,62 @@ pub enum Task {
     Compile(InspectOrder),
     /// Tell what the program on [`PROGRAM_FD`] is.
     Inspect(InspectOrder),
+    /// Ask name servers.
+    Resolve(ResolveOrder),
 }
+
+/// What the role that asks name servers asks them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveOrder {
+    /// The names to try, one after the other.
+    pub names: Vec<String>,
+    /// Where the servers are.
+    pub link: ServerLink,
+    /// How long a server has to answer, in milliseconds.
+    pub time_limit_ms: u32,
+    /// How often each server is asked.
+    pub attempts: u8,
+}
+
+/// The sockets of the role that asks name servers, each connected to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerLink {
+    /// So many datagram sockets, one to each server, from [`SERVER_FD`] on.
+    Datagrams {
+        /// How many.
+        count: u8,
+    },
+    /// One stream, at [`SERVER_FD`].
+    Stream,
+}
+
+/// What name servers answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resolution {
+    /// One of the names has addresses.
+    Found {
+        /// Which one, from 0.
+        name: u8,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+        /// For how many seconds they are good.
+        time_to_live_seconds: u32,
+    },
+    /// None has.
+    Nothing,
+    /// What a server has to say of a name does not fit into a datagram.
+    Truncated {
+        /// Which name, from 0; those before it have no addresses.
+        name: u8,
+        /// Which server, from 0.
+        server: u8,
+    },
+    /// No server gave a usable answer.
+    Failed,
+}
+
+/// The most addresses that a name has; what is more is not looked at.
+pub const MOST_ADDRESSES: usize = 64;
 
 /// What the roles that read a program need to know of the run it is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +220,15 @@ pub enum FromRunner {
         /// The descriptor, among the runner's own, that the keeper hears of them by.
         listener: i32,
     },
+    /// The guest wants to know a name's addresses. They are told by [`ToRunner::Found`], in any order.
+    LooksUp {
+        /// Which lookup this is, for the answer.
+        id: u32,
+        /// The name, in ASCII.
+        name: String,
+    },
+    /// The role that asks name servers is done.
+    Resolved(Resolution),
 }
 
 /// How a run ended.

@@ -1,8 +1,12 @@
 //! What the engine asks of the role that embeds it.
 
+use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is called once, with what a lookup came to.
+pub type LookupReply = Box<dyn FnOnce(Lookup) + Send>;
 
 /// The embedding role, as the host functions see it.
 ///
@@ -12,6 +16,12 @@ pub trait Host: Send + Sync {
     /// Tells that the guest was refused something. The same refusal may be told often; the
     /// implementation bounds and deduplicates.
     fn refused(&self, refusal: Refusal);
+
+    /// Looks a host name up, in ASCII; the answer comes to `reply`, from whichever thread and maybe at once.
+    /// Without an embedding role that can there are no names.
+    fn look_up(&self, _name: String, reply: LookupReply) {
+        reply(Err(LookupError::Permanent));
+    }
 
     /// Tells that the guest is set up, and that all that follows is its own doing.
     fn set_up(&self) {}

@@ -18,10 +18,11 @@ mod engine;
 mod host;
 mod inspect;
 mod load;
+mod names;
 mod trap;
 
 pub use crate::compile::compile;
 pub use crate::engine::{BUILD_ID, ENGINE_VERSION};
-pub use crate::host::Host;
+pub use crate::host::{Host, LookupReply};
 pub use crate::inspect::inspect;
 pub use crate::load::{Loaded, load};

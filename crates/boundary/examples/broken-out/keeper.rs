@@ -249,7 +249,7 @@ impl Process {
                     ],
                     lookups: Vec::new(),
                 },
-                ceiling: None,
+                ceilings: Vec::new(),
             },
             ..Network::default()
         };

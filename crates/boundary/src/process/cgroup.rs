@@ -614,6 +614,6 @@ mod tests {
         ];
         fs::remove_dir_all(&directory).expect("it is ours");
         assert!(written.is_ok());
-        assert_eq!(found, ["67108864", "0", "50000 100000", "12"]);
+        assert_eq!(found, ["67108864", "0", "50000 100000", "13"]);
     }
 }

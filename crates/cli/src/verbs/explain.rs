@@ -7,8 +7,11 @@ use crate::settings;
 use lighter_engine::{Engine, Error, ExplainOptions, Explanation};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use lighter_types::grant::{NamePattern, NetGrant, NetHost, NetworkMode, Publish};
+use lighter_types::grant::{
+    DnsServer, HostGrant, NamePattern, NetGrant, NetHost, NetworkMode, Publish,
+};
 use lighter_types::limits::{Limits, NANO_CPU};
+use lighter_types::network::Reach;
 use lighter_types::runner_protocol::{ImportFact, ImportState};
 use serde_json::json;
 use std::time::Duration;
@@ -40,6 +43,10 @@ struct Given {
     has_network: bool,
     network: NetworkMode,
     destinations: Vec<NetGrant>,
+    lookups: Vec<NamePattern>,
+    hosts: Vec<HostGrant>,
+    name_servers: Vec<DnsServer>,
+    ceilings: Vec<Reach>,
     published: Vec<Publish>,
     limits: Limits,
     time_limit: Option<Duration>,
@@ -78,6 +85,10 @@ fn try_explain(
         has_network: grants.has_network(),
         network: grants.network(),
         destinations: grants.destinations().cloned().collect(),
+        lookups: grants.lookups().cloned().collect(),
+        hosts: grants.hosts().cloned().collect(),
+        name_servers: grants.name_servers().copied().collect(),
+        ceilings: configuration.engine.ceilings.clone(),
         published: grants.published().copied().collect(),
         limits: arguments.limits.limits()?,
         time_limit: arguments.limits.time_limit()?,
@@ -182,9 +193,27 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
         return;
     }
     for grant in &given.destinations {
-        let any = matches!(grant.host, NetHost::Name(NamePattern::Any));
-        let which = if any { " (any public address)" } else { "" };
+        let which = match grant.host {
+            NetHost::Name(NamePattern::Any) => " (any public address)",
+            NetHost::Name(_) => " (if it is public, or the user's own word)",
+            NetHost::Address(_) | NetHost::Network(_) => "",
+        };
         text.push_str(&format!("  may reach {grant}{which}\n"));
+    }
+    for pattern in &given.lookups {
+        text.push_str(&format!("  may look up {pattern}\n"));
+    }
+    for host in &given.hosts {
+        text.push_str(&format!("  finds {} at {}\n", host.name, host.answer()));
+    }
+    for server in &given.name_servers {
+        text.push_str(&format!("  has names looked up by {server}\n"));
+    }
+    for ceiling in &given.ceilings {
+        let mut all = texts(&ceiling.destinations);
+        all.extend(texts(&ceiling.lookups));
+        let all = all.join(", ");
+        text.push_str(&format!("  nothing of it beyond [ceiling]: {all}\n"));
     }
     if given.network == NetworkMode::Host {
         text.push_str("  its ports are the host's\n");
@@ -325,6 +354,13 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
         "Mounts": directories,
         "Network": given.has_network.then(|| given.network.to_string()),
         "AllowNet": texts(&given.destinations),
+        "AllowDns": texts(&given.lookups),
+        "AddHost": texts(&given.hosts),
+        "Dns": texts(&given.name_servers),
+        "Ceiling": given.ceilings.iter().map(|ceiling| json!({
+            "AllowNet": texts(&ceiling.destinations),
+            "AllowDns": texts(&ceiling.lookups),
+        })).collect::<Vec<_>>(),
         "Publish": texts(&given.published),
         "Memory": given.limits.memory_bytes,
         "NanoCpus": given.limits.nano_cpus,

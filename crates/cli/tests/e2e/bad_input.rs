@@ -440,9 +440,9 @@ fn unknown_key_of_a_configuration_file_is_refused() {
 #[test]
 fn grant_without_a_provider_is_refused_and_not_ignored() {
     let workspace = workspace();
-    let outcome = run_with(&workspace, ["--allow-net", "example.com:443"]);
-    let first = "lighter: cannot grant allow-net=example.com:443: this version looks up no names: \
-                 grant an address or a network";
+    let outcome = run_with(&workspace, ["--allow-net", "https://example.com"]);
+    let first = "lighter: cannot grant allow-net=https://example.com: this version has no HTTP: \
+                 tcp:// opens connections";
     assert_told(&workspace, &outcome, 125, first, "leave it out");
 }
 

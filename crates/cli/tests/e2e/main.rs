@@ -18,6 +18,7 @@ mod bad_input;
 mod cache;
 mod limits;
 mod mounts;
+mod names;
 mod network;
 mod owners;
 mod poor;

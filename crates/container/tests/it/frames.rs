@@ -47,6 +47,20 @@ fn question_without_a_network_ends_the_runner() {
 }
 
 #[test]
+fn lookup_without_a_network_ends_the_runner() {
+    let kept = keep("lookup_without_a_network_ends_the_runner");
+    let reason = "misbehaved: it asked for a name without a network";
+    assert_eq!(kept.outcome, reason);
+}
+
+#[test]
+fn answers_that_are_not_taken_end_the_runner() {
+    let kept = keep("answers_that_are_not_taken_end_the_runner");
+    let reason = "misbehaved: it did not take the answers to its lookups";
+    assert_eq!(kept.outcome, reason);
+}
+
+#[test]
 fn frame_that_does_not_end_is_no_word() {
     let kept = keep("frame_that_does_not_end_is_no_word");
     let reason = "misbehaved: it ended with code 0 and without a word";

@@ -10,6 +10,8 @@
 //! |---|---|---|
 //! | `allow-net` | [`NetGrant`] | `[tcp://\|udp://\|http://\|https://]HOST[:PORT]` |
 //! | `allow-dns` | [`DnsGrant`] | `NAME`, `*.NAME`, `*` |
+//! | `add-host` | [`HostGrant`] | `NAME:ADDRESS`, `NAME:host-gateway` |
+//! | `dns` | [`DnsServer`] | the address of a name server |
 //! | `network` | [`NetworkMode`] | `none`, `host`, `bridge`, `default` |
 //! | `publish` | [`Publish`] | `[[HOST_IP:][HOST_PORT]:]CONTAINER_PORT[/tcp\|/udp]` |
 //! | `volume`, `mount`, `tmpfs` | [`Mount`] | as Docker's `-v`, `--mount`, `--tmpfs` |
@@ -37,6 +39,7 @@ mod host;
 mod link;
 mod mount;
 mod mount_flag;
+mod names;
 mod net;
 mod network;
 mod path;
@@ -56,6 +59,7 @@ pub use error::GrantError;
 pub use host::{HostName, NamePattern};
 pub use link::LinkGrant;
 pub use mount::{Mount, MountKind, VolumeName};
+pub use names::{DnsServer, HostGrant};
 pub use net::{DnsGrant, NetGrant, NetHost, NetScheme};
 pub use network::NetworkMode;
 pub use path::GuestPath;
@@ -71,6 +75,8 @@ pub use user::UserIds;
 pub const KEYS: &[&str] = &[
     "allow-net",
     "allow-dns",
+    "add-host",
+    "dns",
     "network",
     "publish",
     "volume",
@@ -93,6 +99,10 @@ pub enum Grant {
     AllowNet(NetGrant),
     /// `allow-dns`: what it may look up besides.
     AllowDns(DnsGrant),
+    /// `add-host`: what a name is answered with.
+    AddHost(HostGrant),
+    /// `dns`: whom to ask for names.
+    Dns(DnsServer),
     /// `network`: which network it is in.
     Network(NetworkMode),
     /// `publish`: which of its ports the host shows.
@@ -126,6 +136,8 @@ impl Grant {
         Ok(match key {
             "allow-net" => Self::AllowNet(value.parse()?),
             "allow-dns" => Self::AllowDns(value.parse()?),
+            "add-host" => Self::AddHost(value.parse()?),
+            "dns" => Self::Dns(value.parse()?),
             "network" => Self::Network(value.parse()?),
             "publish" => Self::Publish(value.parse()?),
             "volume" => Self::Mount(Mount::from_volume_flag(value)?),
@@ -154,6 +166,8 @@ impl Grant {
         match self {
             Self::AllowNet(_) => "allow-net",
             Self::AllowDns(_) => "allow-dns",
+            Self::AddHost(_) => "add-host",
+            Self::Dns(_) => "dns",
             Self::Network(_) => "network",
             Self::Publish(_) => "publish",
             Self::Mount(_) => "mount",
@@ -172,11 +186,6 @@ impl Grant {
     #[must_use]
     pub fn unsupported_reason(&self) -> Option<&'static str> {
         match self {
-            Self::AllowDns(_)
-            | Self::AllowNet(NetGrant {
-                host: NetHost::Name(NamePattern::Name(_) | NamePattern::Below(_)),
-                ..
-            }) => Some("this version looks up no names: grant an address or a network"),
             Self::AllowNet(NetGrant {
                 scheme: Some(NetScheme::Http | NetScheme::Https),
                 ..
@@ -193,6 +202,9 @@ impl Grant {
             ),
             Self::Mount(_)
             | Self::AllowNet(_)
+            | Self::AllowDns(_)
+            | Self::AddHost(_)
+            | Self::Dns(_)
             | Self::Network(_)
             | Self::Publish(_)
             | Self::Environment(_)
@@ -219,6 +231,8 @@ impl fmt::Display for Grant {
         match self {
             Self::AllowNet(grant) => grant.fmt(formatter),
             Self::AllowDns(grant) => grant.fmt(formatter),
+            Self::AddHost(grant) => grant.fmt(formatter),
+            Self::Dns(server) => server.fmt(formatter),
             Self::Network(mode) => mode.fmt(formatter),
             Self::Publish(grant) => grant.fmt(formatter),
             Self::Mount(grant) => grant.fmt(formatter),
@@ -256,7 +270,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown grant \"allow-nte\": did you mean allow-net? known are allow-net, allow-dns, \
-             network, publish, volume, mount, tmpfs, env, secret, credential, link, set, deny, stub, user"
+             add-host, dns, network, publish, volume, mount, tmpfs, env, secret, credential, link, set, deny, stub, user"
         );
         let error = Grant::parse("seccomp", "x").expect_err("unknown");
         assert!(!error.to_string().contains("did you mean"));
@@ -269,11 +283,13 @@ mod tests {
                 .expect("valid")
                 .unsupported_reason()
         };
-        assert!(reason("allow-net", "a.b").is_some());
+        assert!(reason("allow-net", "a.b").is_none());
         assert!(reason("allow-net", "https://1.1.1.1").is_some());
         assert!(reason("allow-net", "1.1.1.1").is_none());
         assert!(reason("allow-net", "*").is_none());
-        assert!(reason("allow-dns", "a.b").is_some());
+        assert!(reason("allow-dns", "a.b").is_none());
+        assert!(reason("add-host", "a.b:1.2.3.4").is_none());
+        assert!(reason("dns", "1.2.3.4").is_none());
         assert!(reason("publish", "80").is_none());
         assert!(reason("credential", "a.b=env:T").is_some());
         assert!(reason("link", "a:b=image:c").is_some());

@@ -1,8 +1,8 @@
 //! All grants of one run.
 
 use super::{
-    DnsGrant, EnvironmentEntry, Grant, GrantError, Mount, NamePattern, NetGrant, NetworkMode,
-    Publish, SecretGrant, Setting, UserIds,
+    DnsGrant, DnsServer, EnvironmentEntry, Grant, GrantError, HostGrant, Mount, NamePattern,
+    NetGrant, NetworkMode, Publish, SecretGrant, Setting, UserIds,
 };
 use crate::interface::InterfacePattern;
 
@@ -133,6 +133,22 @@ impl Grants {
     pub fn lookups(&self) -> impl Iterator<Item = &NamePattern> {
         self.list.iter().filter_map(|grant| match grant {
             Grant::AllowDns(DnsGrant(pattern)) => Some(pattern),
+            _ => None,
+        })
+    }
+
+    /// The user's own answers for names (`add-host`); a name may have several.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostGrant> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::AddHost(host) => Some(host),
+            _ => None,
+        })
+    }
+
+    /// The servers to ask for names (`dns`), in place of the system's.
+    pub fn name_servers(&self) -> impl Iterator<Item = &DnsServer> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::Dns(server) => Some(server),
             _ => None,
         })
     }

@@ -6,13 +6,17 @@
 //! ```
 
 mod kind;
+mod lookup;
 mod pins;
 mod policy;
 mod ports;
+mod servers;
 
 pub use kind::{AddressKind, canonical};
+pub use lookup::{AskedName, Lookup, LookupError};
 pub use pins::Pins;
 pub use policy::{
     Destination, NetworkPolicy, PinnedName, Reach, Reason, Source, Transport, Verdict, meant,
 };
 pub use ports::PublishedPort;
+pub use servers::{NameServer, NameServers};

@@ -121,13 +121,16 @@ pub fn meant(address: SocketAddr) -> SocketAddr {
     meant
 }
 
+/// The port of name servers (RFC 1035, section 4.2).
+pub(super) const DNS_PORT: u16 = 53;
+
 /// What one run may reach and look up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
     /// What the user granted.
     pub granted: Reach,
-    /// What no grant exceeds, where the settings say so.
-    pub ceiling: Option<Reach>,
+    /// What no grant exceeds: each of these, where the settings say so.
+    pub ceilings: Vec<Reach>,
 }
 
 /// Destinations and names.
@@ -213,13 +216,9 @@ impl NetworkPolicy {
     #[must_use]
     pub fn may_reach(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
         let verdict = self.granted.holds(transport, to);
-        let Some(ceiling) = self
-            .ceiling
-            .as_ref()
-            .filter(|_| verdict == Verdict::Allowed)
-        else {
+        if verdict != Verdict::Allowed || self.ceilings.is_empty() {
             return verdict;
-        };
+        }
         // Whoever is held to a ceiling does not say himself what the names in it lead to.
         let names: Vec<PinnedName> = to
             .names
@@ -227,16 +226,31 @@ impl NetworkPolicy {
             .filter(|pinned| pinned.source == Source::System)
             .cloned()
             .collect();
-        match ceiling.holds(
-            transport,
-            &Destination {
-                names: &names,
-                ..*to
-            },
-        ) {
-            Verdict::Refused(_) => Verdict::Refused(Reason::Ceiling),
-            Verdict::Allowed => Verdict::Allowed,
+        let to = Destination {
+            names: &names,
+            ..*to
+        };
+        self.within_ceilings(transport, &to)
+    }
+
+    fn within_ceilings(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
+        let mut ceilings = self.ceilings.iter();
+        if ceilings.all(|ceiling| ceiling.holds(transport, to) == Verdict::Allowed) {
+            Verdict::Allowed
+        } else {
+            Verdict::Refused(Reason::Ceiling)
         }
+    }
+
+    /// Whether a name server that the user chose may be asked: lookups carry data to it.
+    #[must_use]
+    pub fn may_ask(&self, server: IpAddr) -> bool {
+        let to = Destination {
+            address: meant(SocketAddr::new(server, DNS_PORT)),
+            kind: AddressKind::of(server),
+            names: &[],
+        };
+        self.within_ceilings(Transport::Udp, &to) == Verdict::Allowed
     }
 
     /// Whether a guest may send datagrams anywhere.
@@ -249,8 +263,8 @@ impl NetworkPolicy {
     /// Whether a guest may look a name up.
     #[must_use]
     pub fn may_look_up(&self, name: &HostName) -> bool {
-        let ceiling = self.ceiling.as_ref();
-        self.granted.names(name) && ceiling.is_none_or(|ceiling| ceiling.names(name))
+        let mut ceilings = self.ceilings.iter();
+        self.granted.names(name) && ceilings.all(|ceiling| ceiling.names(name))
     }
 }
 

@@ -5,11 +5,12 @@
 //!     send ADDRESS TEXT      the same as connect, in datagrams
 //!     receive ADDRESS COUNT  echoes COUNT datagrams
 //!     inherit COUNT          serve, on the listener that is descriptor 3
+//!     lookup NAME            prints the name's addresses
 //!     bind ADDRESS           binds and listens, prints where
 //!     bind-udp ADDRESS       binds, prints where
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +23,7 @@ fn main() {
         ["send", address, text] => send(address, text),
         ["receive", address, count] => receive(address, count),
         ["inherit", count] => serve(&inherited(), count),
+        ["lookup", name] => lookup(name),
         ["bind", address] => TcpListener::bind(address)
             .and_then(|listener| listener.local_addr())
             .map(|address| address.to_string()),
@@ -46,6 +48,12 @@ fn connect(address: &str, text: &str) -> std::io::Result<String> {
     let mut back = String::new();
     stream.read_to_string(&mut back)?;
     Ok(back)
+}
+
+fn lookup(name: &str) -> std::io::Result<String> {
+    let addresses = (name, 0).to_socket_addrs()?;
+    let texts: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
+    Ok(texts.join(" "))
 }
 
 fn serve(listener: &TcpListener, count: &str) -> std::io::Result<String> {

@@ -19,7 +19,7 @@ fn reach(grants: &[&str], lookups: &[&str]) -> Reach {
 fn policy(grants: &[&str]) -> NetworkPolicy {
     NetworkPolicy {
         granted: reach(grants, &[]),
-        ceiling: None,
+        ceilings: Vec::new(),
     }
 }
 
@@ -241,7 +241,7 @@ fn ceiling_wins() {
     let of = |grant: &str, ceiling: &[&str], to: &str, names: &[PinnedName]| {
         let policy = NetworkPolicy {
             granted: reach(&[grant], &[]),
-            ceiling: Some(reach(ceiling, &[])),
+            ceilings: vec![reach(ceiling, &[])],
         };
         decide(&policy, Transport::Tcp, to, names)
     };
@@ -270,7 +270,7 @@ fn names_of_grants_and_what_may_be_looked_up_besides_pass() {
             &["tcp://a.example:1", "https://*.b.example", "10.0.0.0/8"],
             &["*.internal"],
         ),
-        ceiling: None,
+        ceilings: Vec::new(),
     };
     let passes = |policy: &NetworkPolicy, name: &str| {
         policy.may_look_up(&HostName::parse(name).expect("a name"))
@@ -288,7 +288,7 @@ fn names_of_grants_and_what_may_be_looked_up_besides_pass() {
         assert_eq!(passes(&policy, name), expected, "{name}");
     }
     let held = NetworkPolicy {
-        ceiling: Some(reach(&["a.example"], &["*.internal"])),
+        ceilings: vec![reach(&["a.example"], &["*.internal"])],
         ..policy
     };
     assert!(passes(&held, "a.example"));
@@ -355,7 +355,7 @@ proptest! {
         let to = Destination { address, kind: AddressKind::of(address.ip()), names: &names };
         let of = |grants: Vec<NetGrant>| {
             let granted = Reach { destinations: grants, lookups: Vec::new() };
-            NetworkPolicy { granted, ceiling: None }.may_reach(transport, &to) == Verdict::Allowed
+            NetworkPolicy { granted, ceilings: Vec::new() }.may_reach(transport, &to) == Verdict::Allowed
         };
         let alone = grants.iter().any(|grant| of(vec![grant.clone()]));
         prop_assert_eq!(of(grants), alone);
@@ -373,9 +373,9 @@ proptest! {
         let to = Destination { address, kind: AddressKind::of(address.ip()), names: &names };
         let reach = |destinations: &[NetGrant]| Reach { destinations: destinations.to_vec(), lookups: Vec::new() };
         let alone = |destinations: &[NetGrant]| {
-            NetworkPolicy { granted: reach(destinations), ceiling: None }.may_reach(transport, &to) == Verdict::Allowed
+            NetworkPolicy { granted: reach(destinations), ceilings: Vec::new() }.may_reach(transport, &to) == Verdict::Allowed
         };
-        let both = NetworkPolicy { granted: reach(&granted), ceiling: Some(reach(&ceiling)) };
+        let both = NetworkPolicy { granted: reach(&granted), ceilings: vec![reach(&ceiling)] };
         prop_assert_eq!(
             both.may_reach(transport, &to) == Verdict::Allowed,
             alone(&granted) && alone(&ceiling)
@@ -404,7 +404,7 @@ proptest! {
         let plain = Ipv4Addr::from(bits);
         let mapped = SocketAddr::new(plain.to_ipv6_mapped().into(), port);
         prop_assert_eq!(meant(mapped), meant(SocketAddr::new(plain.into(), port)));
-        let policy = NetworkPolicy { granted: Reach { destinations: grants, lookups: Vec::new() }, ceiling: None };
+        let policy = NetworkPolicy { granted: Reach { destinations: grants, lookups: Vec::new() }, ceilings: Vec::new() };
         prop_assert_eq!(
             decide(&policy, transport, &mapped.to_string(), &[]),
             decide(&policy, transport, &format!("{plain}:{port}"), &[])

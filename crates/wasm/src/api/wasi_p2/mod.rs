@@ -8,6 +8,7 @@
 //! ```
 
 mod filesystem;
+mod names;
 mod sockets;
 mod status;
 mod streams;
@@ -184,7 +185,7 @@ pub(crate) const INTERFACES: &[Interface] = &[
         link: sockets::link_udp,
     },
     Interface {
-        name: sockets::NAMES,
-        link: sockets::link_names,
+        name: names::NAMES,
+        link: names::link,
     },
 ];

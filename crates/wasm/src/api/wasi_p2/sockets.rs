@@ -1,4 +1,4 @@
-//! The ways of WASI 0.2 to a socket or a name: without a network all are denied and reported.
+//! The ways of WASI 0.2 to a socket: without a network all are denied and reported.
 //!
 //! The methods of sockets are reached through these functions only. What they do is wasmtime-wasi's; where
 //! to is the keeper's to decide, which the kernel asks.
@@ -7,16 +7,14 @@ use crate::component::{ComponentLinker, ComponentState as State};
 use lighter_types::refusal::Refusal;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
-use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
-use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, Network};
+use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::bindings::sockets::{tcp_create_socket, udp_create_socket};
 use wasmtime_wasi::p2::{SocketError, TcpSocket};
-use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi::sockets::WasiSocketsView;
 
 /// The interfaces and the versions provided.
 pub(super) const TCP: &str = "wasi:sockets/tcp-create-socket@0.2.12";
 pub(super) const UDP: &str = "wasi:sockets/udp-create-socket@0.2.12";
-pub(super) const NAMES: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 
 type Made<T> = wasmtime::Result<(Result<Resource<T>, ErrorCode>,)>;
 
@@ -52,17 +50,6 @@ pub(super) fn link_udp(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
                 made(udp_create_socket::Host::create_udp_socket(&mut sockets, family).await)
             })
         },
-    )
-}
-
-/// Adds the interface that looks names up.
-pub(super) fn link_names(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
-    ip_name_lookup::add_to_linker::<_, WasiSockets>(linker, State::sockets)?;
-    linker.instance(NAMES)?.func_wrap(
-        "resolve-addresses",
-        |store: StoreContextMut<'_, State>,
-         (_, name): (Resource<Network>, String)|
-         -> Made<ResolveAddressStream> { Ok((deny(&store, Refusal::Lookup { name }),)) },
     )
 }
 

@@ -3,6 +3,8 @@
 //! As in `wasi_p2/sockets.rs`.
 
 use crate::component::{ComponentLinker, ComponentState as State};
+use crate::names;
+use lighter_types::network::LookupError;
 use lighter_types::refusal::Refusal;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, HasData, Resource};
@@ -49,7 +51,7 @@ pub(super) fn link_types(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
 
 /// Adds `wasi:sockets/ip-name-lookup`.
 pub(super) fn link_ip_name_lookup(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
-    ip_name_lookup::add_to_linker::<_, Denied>(linker, |state| View(state))
+    ip_name_lookup::add_to_linker::<_, Names>(linker, |state| View(state))
 }
 
 /// What a function gives, as the guest gets it.
@@ -66,9 +68,9 @@ fn deny<T>(state: &State, action: &str) -> Result<T, ErrorCode> {
     Err(ErrorCode::AccessDenied)
 }
 
-struct Denied;
+struct Names;
 
-impl HasData for Denied {
+impl HasData for Names {
     type Data<'a> = View<'a>;
 }
 
@@ -76,12 +78,38 @@ struct View<'a>(&'a mut State);
 
 impl ip_name_lookup::Host for View<'_> {}
 
-impl<T> ip_name_lookup::HostWithStore<T> for Denied {
+impl<T> ip_name_lookup::HostWithStore<T> for Names {
     async fn resolve_addresses(
         store: &Accessor<T, Self>,
         name: String,
     ) -> wasmtime::Result<Result<Vec<IpAddress>, ip_name_lookup::ErrorCode>> {
-        store.with(|mut access| access.get().0.host.refused(Refusal::Lookup { name }));
-        Ok(Err(ip_name_lookup::ErrorCode::AccessDenied))
+        let pending = store.with(|mut access| {
+            let state = access.get().0;
+            if !state.has_network {
+                state.host.refused(Refusal::Lookup { name });
+                return Err(LookupError::Refused);
+            }
+            Ok(names::look_up(state.host.as_ref(), &name))
+        });
+        let lookup = match pending {
+            Ok(pending) => names::answer(pending.await),
+            Err(error) => Err(error),
+        };
+        Ok(match lookup {
+            Ok(addresses) => Ok(addresses.into_iter().map(Into::into).collect()),
+            Err(error) => Err(lookup_code(error)),
+        })
+    }
+}
+
+/// The code that WASI 0.3 has for it.
+fn lookup_code(error: LookupError) -> ip_name_lookup::ErrorCode {
+    use ip_name_lookup::ErrorCode;
+    match error {
+        LookupError::Refused => ErrorCode::AccessDenied,
+        LookupError::Invalid => ErrorCode::InvalidArgument,
+        LookupError::Unresolvable => ErrorCode::NameUnresolvable,
+        LookupError::Temporary => ErrorCode::TemporaryResolverFailure,
+        LookupError::Permanent => ErrorCode::PermanentResolverFailure,
     }
 }
