@@ -18,6 +18,8 @@ pub(crate) enum Word {
     Refused(i32),
     /// The lock could not be put on.
     Failed(String),
+    /// It listens at this port: whoever is outside may come.
+    Listens(u16),
     /// The lock asks the keeper for calls, by this descriptor of the process.
     Asks(i32),
 }

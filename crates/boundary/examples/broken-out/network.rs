@@ -2,12 +2,13 @@
 //! other calls, and by the options of a socket.
 
 use crate::Case;
-use crate::attempts::Attempts;
+use crate::attempts::{Attempts, Word, tell};
 use crate::raw::{at, call};
 use crate::stage::Stage;
 use libc::{
-    SYS_bind, SYS_close, SYS_connect, SYS_getpeername, SYS_getsockopt, SYS_ioctl, SYS_listen,
-    SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setsockopt, SYS_socket,
+    SYS_bind, SYS_close, SYS_connect, SYS_fcntl, SYS_getpeername, SYS_getsockname, SYS_getsockopt,
+    SYS_ioctl, SYS_listen, SYS_poll, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setsockopt,
+    SYS_socket,
 };
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -26,8 +27,8 @@ pub(crate) const CASES: &[Case] = &[
         "descriptor_that_changes_during_the_call_leads_nowhere",
         race_descriptor,
     ),
-    ("port_that_was_not_published_is_not_bound", bind),
-    ("listen_without_bind_is_refused", listen),
+    ("port_that_was_not_published_is_nobody_elses", bind),
+    ("listener_that_was_not_published_is_nobody_elses", listen),
     ("fast_open_is_refused", fast_open),
     ("option_with_a_right_in_it_is_refused", options),
     ("socket_of_another_protocol_is_refused", protocols),
@@ -272,25 +273,72 @@ fn bind_to(socket: usize, address: &Address) -> io::Result<usize> {
     call(SYS_bind, [socket, at(&address.0), address.1])
 }
 
+/// For how long somebody outside comes to a port that was told.
+pub(crate) const KNOCKING_TIME: Duration = Duration::from_millis(300);
+
+/// Tells the port that a socket has, waits for whoever comes there, and succeeds if somebody does.
+fn await_stranger(socket: usize, also: Option<u16>) -> io::Result<usize> {
+    let (name, length) = (Address([0; 28], 28), [28_u32]);
+    call(SYS_getsockname, [socket, at(&name.0), at(&length)])?;
+    let port = std::hint::black_box(name).port();
+    for port in also.into_iter().chain([port]) {
+        tell(&Word::Listens(port));
+    }
+    // `struct pollfd`: what comes in. Somebody may have come before.
+    let polled = [socket as u64 | 1 << 32];
+    let time = KNOCKING_TIME.as_millis() as usize + 100;
+    match call(SYS_poll, [at(&polled), 1, time])? {
+        0 => Err(refused()),
+        _ => Ok(0),
+    }
+}
+
 fn bind(stage: &Stage, attempts: &mut Attempts) {
     let free = stage.free;
     for (name, family, address) in spellings(free) {
         for (transport, kind) in [("TCP", STREAM), ("UDP", DATAGRAM)] {
             attempts.make(&format!("{transport}, {name}"), || {
-                with_socket(family, kind, |socket| bind_to(socket, &address))
+                with_socket(family, kind, |socket| {
+                    bind_to(socket, &address)?;
+                    if kind == STREAM {
+                        call(SYS_listen, [socket, 1])?;
+                    }
+                    await_stranger(socket, Some(free))
+                })
             });
         }
     }
+    let granted = Address::v4([127, 0, 0, 1], stage.granted);
+    attempts.make("UDP, where a datagram was sent from", || {
+        with_socket(INET, DATAGRAM, |socket| {
+            send_to(socket, &granted)?;
+            await_stranger(socket, None)
+        })
+    });
 }
 
 fn listen(stage: &Stage, attempts: &mut Attempts) {
     attempts.make("never bound", || {
-        with_socket(INET, STREAM, |socket| call(SYS_listen, [socket, 1]))
+        with_socket(INET, STREAM, |socket| {
+            call(SYS_listen, [socket, 1])?;
+            await_stranger(socket, None)
+        })
     });
     attempts.make("bound to any port", || {
         with_socket(INET, STREAM, |socket| {
             bind_to(socket, &Address::v4([0; 4], 0))?;
-            call(SYS_listen, [socket, 1])
+            call(SYS_listen, [socket, 1])?;
+            await_stranger(socket, None)
+        })
+    });
+    attempts.make("a copy of what was bound to any port", || {
+        with_socket(INET, STREAM, |socket| {
+            bind_to(socket, &Address::v4([0; 4], 0))?;
+            with_copy(socket, |copy| {
+                call(SYS_listen, [socket, 1])?;
+                call(SYS_listen, [copy, 1])?;
+                await_stranger(copy, None)
+            })
         })
     });
     attempts.make("bound by a connection that failed", || {
@@ -298,9 +346,18 @@ fn listen(stage: &Stage, attempts: &mut Attempts) {
             let _ = connect_to(socket, &Address::v4([127, 0, 0, 1], stage.granted));
             // AF_UNSPEC takes the peer from it.
             let _ = connect_to(socket, &Address([0; 28], 16));
-            call(SYS_listen, [socket, 1])
+            call(SYS_listen, [socket, 1])?;
+            await_stranger(socket, None)
         })
     });
+}
+
+/// Tries something with another descriptor of the same socket.
+fn with_copy(socket: usize, attempt: impl FnOnce(usize) -> io::Result<usize>) -> io::Result<usize> {
+    let copy = call(SYS_fcntl, [socket, libc::F_DUPFD_CLOEXEC as usize, 3])?;
+    let done = attempt(copy);
+    close(copy);
+    done
 }
 
 fn fast_open(stage: &Stage, attempts: &mut Attempts) {

@@ -462,6 +462,7 @@ impl Workload for ProcessWorkload {
             pidfd: self.pidfd.try_clone().map_err(failed)?,
             network,
             refusals: Arc::clone(&refusals),
+            memory: mediate::Memory::default(),
         };
         if let Some(pin) = &mut self.pin {
             pin.take_threads_along();

@@ -372,13 +372,13 @@ fn descriptor_that_changes_during_the_call_leads_nowhere() {
 }
 
 #[test]
-fn port_that_was_not_published_is_not_bound() {
-    assert_refused_with_a_network("port_that_was_not_published_is_not_bound");
+fn port_that_was_not_published_is_nobody_elses() {
+    assert_refused_with_a_network("port_that_was_not_published_is_nobody_elses");
 }
 
 #[test]
-fn listen_without_bind_is_refused() {
-    assert_refused_with_a_network("listen_without_bind_is_refused");
+fn listener_that_was_not_published_is_nobody_elses() {
+    assert_refused_with_a_network("listener_that_was_not_published_is_nobody_elses");
 }
 
 #[test]

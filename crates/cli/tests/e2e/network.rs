@@ -244,6 +244,50 @@ fn published_port_of_datagrams_is_reached_from_the_host() {
     outcome.assert(0, "ready\n5 bytes\n");
 }
 
+/// A program listens where the host has somebody else, and reaches itself.
+fn listens_privately(workspace: &Workspace) {
+    let program = workspace.copy(programs::sockets_component(), "sockets.wasm");
+    for ip in [LOOPBACK, LOOPBACK_V6] {
+        let taken = TcpListener::bind((ip, 0)).expect("a free port");
+        taken.set_nonblocking(true).expect("it is a socket");
+        let address = taken.local_addr().expect("bound").to_string();
+        for flags in [["-p", "127.0.0.1::80"], ["--allow-net", "192.0.2.1:80"]] {
+            let own = run(workspace, &flags, &program, &["own", &address, "hello"]);
+            own.assert(0, "hello\n");
+        }
+        taken.accept().expect_err("it goes to nobody else");
+    }
+}
+
+#[test]
+fn port_that_is_not_published_is_the_programs_alone() {
+    listens_privately(&workspace());
+    listens_privately(&workspace_of_ordinary_user());
+}
+
+#[test]
+fn published_port_is_reached_by_the_program_itself() {
+    let workspace = workspace();
+    let words = ["own", "127.0.0.1:7000", "hello"];
+    let flags = ["-p", "127.0.0.1::7000"];
+    run(&workspace, &flags, &programs::sockets_component(), &words).assert(0, "hello\n");
+}
+
+#[test]
+fn datagram_socket_is_bound_where_nobody_comes() {
+    let workspace = workspace();
+    let taken = UdpSocket::bind((LOOPBACK, 0)).expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let program = programs::sockets_component();
+    for flags in [
+        ["-p", "127.0.0.1::80"],
+        ["--allow-net", "tcp://192.0.2.1:80"],
+    ] {
+        let bound = run(&workspace, &flags, &program, &["bind-udp", &address]);
+        assert_eq!(bound.code, Some(0), "{}", bound.describe());
+    }
+}
+
 #[test]
 fn without_a_grant_no_socket_is_made() {
     let workspace = workspace();

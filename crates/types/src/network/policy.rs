@@ -253,13 +253,6 @@ impl NetworkPolicy {
         self.within_ceilings(Transport::Udp, &to) == Verdict::Allowed
     }
 
-    /// Whether a guest may send datagrams anywhere.
-    #[must_use]
-    pub fn has_datagrams(&self) -> bool {
-        let mut destinations = self.granted.destinations.iter();
-        destinations.any(|grant| Transport::Udp.is_of(grant.scheme))
-    }
-
     /// Whether a guest may look a name up.
     #[must_use]
     pub fn may_look_up(&self, name: &HostName) -> bool {

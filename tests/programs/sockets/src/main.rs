@@ -5,6 +5,7 @@
 //!     send ADDRESS TEXT      the same as connect, in datagrams
 //!     receive ADDRESS COUNT  echoes COUNT datagrams
 //!     inherit COUNT          serve, on the listener that is descriptor 3
+//!     own ADDRESS TEXT       listens, connects to itself, prints what arrives
 //!     lookup NAME            prints the name's addresses
 //!     bind ADDRESS           binds and listens, prints where
 //!     bind-udp ADDRESS       binds, prints where
@@ -23,6 +24,7 @@ fn main() {
         ["send", address, text] => send(address, text),
         ["receive", address, count] => receive(address, count),
         ["inherit", count] => serve(&inherited(), count),
+        ["own", address, text] => own(address, text),
         ["lookup", name] => lookup(name),
         ["bind", address] => TcpListener::bind(address)
             .and_then(|listener| listener.local_addr())
@@ -48,6 +50,17 @@ fn connect(address: &str, text: &str) -> std::io::Result<String> {
     let mut back = String::new();
     stream.read_to_string(&mut back)?;
     Ok(back)
+}
+
+fn own(address: &str, text: &str) -> std::io::Result<String> {
+    let listener = TcpListener::bind(address)?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut stream, _) = listener.accept()?;
+    client.write_all(text.as_bytes())?;
+    drop(client);
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard)?;
+    Ok(heard)
 }
 
 fn lookup(name: &str) -> std::io::Result<String> {

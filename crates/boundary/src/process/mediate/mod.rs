@@ -17,11 +17,12 @@
 
 mod address;
 mod peers;
+mod private;
 mod sockets;
 
 use crate::refusals::Refusals;
 use crate::sys::notify::{Call, Listener};
-use crate::sys::peek;
+use crate::sys::{peek, socket_filter};
 use address::Named;
 use lighter_types::grant::Protocol;
 use lighter_types::network::{
@@ -29,15 +30,16 @@ use lighter_types::network::{
 };
 use lighter_types::refusal::Refusal;
 use peers::Peers;
+use private::Private;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
-use rustix::net::{SocketFlags, SocketType, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, PidfdGetfdFlags, pidfd_getfd};
-use sockets::Socket;
+use sockets::{CONNECT_TIME, Socket};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a runner may do with the network.
 #[derive(Debug, Default)]
@@ -63,13 +65,20 @@ pub(super) struct Mediator {
     pub(super) network: Arc<Network>,
     /// Where it is told what was refused.
     pub(super) refusals: Arc<Refusals>,
+    pub(super) memory: Memory,
+}
+
+/// What is remembered from call to call.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Room for a datagram.
+    datagram: Vec<u8>,
+    peers: Peers,
+    private: Private,
 }
 
 /// The longest datagram, in bytes.
 const DATAGRAM_BYTES: usize = 65_535;
-
-/// How long a connect may hold up the calls of other threads.
-const CONNECT_TIME: Duration = Duration::from_millis(100);
 
 /// The flags of a receive that pass: `MSG_PEEK`, `MSG_TRUNC` and `MSG_DONTWAIT`.
 const RECEIVE_FLAGS: i32 = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
@@ -85,11 +94,9 @@ const SEND_FLAGS: i32 =
 impl Mediator {
     /// Answers call after call. When it ends by an error of our own the listener is closed, and each call
     /// that would have waited fails.
-    pub(super) fn serve(self) {
-        let mut datagram = Vec::new();
-        let mut peers = Peers::default();
+    pub(super) fn serve(mut self) {
         while let Ok(Some(call)) = self.listener.next(self.pidfd.as_fd()) {
-            let answered = match self.answer(&call, &mut datagram, &mut peers) {
+            let answered = match self.answer(&call) {
                 // The descriptor was given, and the call ended by it.
                 Ok(None) => Ok(()),
                 Ok(Some(value)) => self.listener.answer(&call, Ok(value)),
@@ -101,20 +108,15 @@ impl Mediator {
         }
     }
 
-    fn answer(
-        &self,
-        call: &Call,
-        datagram: &mut Vec<u8>,
-        peers: &mut Peers,
-    ) -> Result<Option<i64>, Errno> {
+    fn answer(&mut self, call: &Call) -> Result<Option<i64>, Errno> {
         let answer = match call.number {
             libc::SYS_socket => return self.make(call).map(|()| None),
             libc::SYS_connect => self.connect(call),
             libc::SYS_bind => self.bind(call),
             libc::SYS_listen => self.listen(call),
             libc::SYS_setsockopt => self.set_v6_only(call),
-            libc::SYS_sendto => self.send(call, datagram, peers),
-            libc::SYS_recvfrom => self.receive(call, datagram, peers),
+            libc::SYS_sendto => self.send(call),
+            libc::SYS_recvfrom => self.receive(call),
             _ => Err(Errno::NOSYS),
         };
         answer.map(Some)
@@ -124,8 +126,8 @@ impl Mediator {
     fn make(&self, call: &Call) -> Result<(), Errno> {
         let [family, kind, protocol, ..] = call.arguments.map(low);
         let family = match family {
-            libc::AF_INET => rustix::net::AddressFamily::INET,
-            libc::AF_INET6 => rustix::net::AddressFamily::INET6,
+            libc::AF_INET => AddressFamily::INET,
+            libc::AF_INET6 => AddressFamily::INET6,
             _ => return Err(Errno::AFNOSUPPORT),
         };
         let flags = kind & !0xf;
@@ -142,10 +144,14 @@ impl Mediator {
         let socket = socket_with(family, kind, made, None)?;
         // A connect that would wait does not: this thread makes it.
         set_socket_timeout(&socket, Timeout::Send, Some(CONNECT_TIME))?;
+        if kind == SocketType::DGRAM && !self.network.is_host {
+            // It hears whom it has spoken to, or whoever comes to a port that the host shows.
+            socket_filter::hear_only(&socket, &[])?;
+        }
         self.listener.give(call, socket.as_fd(), None)
     }
 
-    fn connect(&self, call: &Call) -> Answer {
+    fn connect(&mut self, call: &Call) -> Answer {
         let [descriptor, _, length, ..] = call.arguments.map(low);
         let named = self.read_address(call.arguments[1], length)?;
         let socket = self.duplicate(descriptor)?;
@@ -153,11 +159,79 @@ impl Mediator {
             return socket.disconnect().map(|()| 0);
         };
         let address = meant(address);
-        self.check(socket.protocol, address)?;
-        socket.connect(address).map(|()| 0)
+        if socket.protocol == Protocol::Udp {
+            self.check(Protocol::Udp, address)?;
+            if !self.is_shown(&socket)? {
+                self.admit(&socket, address)?;
+            }
+            return socket.connect(address).map(|()| 0);
+        }
+        if let Some(connected) = self.connect_privately(call, descriptor, &socket, address) {
+            return connected.map(|()| 0);
+        }
+        let address = match self.own_published(address) {
+            Some(shown) => shown,
+            None => {
+                self.check(Protocol::Tcp, address)?;
+                address
+            }
+        };
+        if !self.memory.private.has(&socket)? {
+            return socket.connect(address).map(|()| 0);
+        }
+        // Nothing leads out of a private network.
+        let twin = socket.twin(host_socket)?;
+        let connected = twin.connect(address);
+        self.replace(call, descriptor, &twin)?;
+        connected.map(|()| 0)
     }
 
-    fn bind(&self, call: &Call) -> Answer {
+    /// Connects to a port of the runner's own that the host does not show, if somebody may listen there.
+    fn connect_privately(
+        &mut self,
+        call: &Call,
+        descriptor: RawFd,
+        socket: &Socket,
+        address: SocketAddr,
+    ) -> Option<Result<(), Errno>> {
+        let is_inside = AddressKind::of(address.ip()) == AddressKind::Loopback
+            && self.memory.private.has_port(address.port());
+        if !is_inside {
+            return None;
+        }
+        let connected = match self.memory.private.has(socket) {
+            Ok(true) => socket.connect(address),
+            Ok(false) => match self.memory.private.twin(socket) {
+                Ok(twin) => {
+                    let connected = twin.connect(address);
+                    match connected {
+                        Err(Errno::CONNREFUSED) => connected,
+                        _ => self.replace(call, descriptor, &twin).and(connected),
+                    }
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if connected == Err(Errno::CONNREFUSED) {
+            self.memory.private.remove(address.port());
+            return None;
+        }
+        Some(connected)
+    }
+
+    /// Where the host shows a port of the runner's own, which it calls by its own number.
+    fn own_published(&self, address: SocketAddr) -> Option<SocketAddr> {
+        let port =
+            self.network.published.iter().find(|port| {
+                port.protocol == Protocol::Tcp && port.container_port == address.port()
+            })?;
+        let is_inside = AddressKind::of(address.ip()) == AddressKind::Loopback;
+        let host = port.host_address.unwrap_or_else(|| address.ip());
+        is_inside.then(|| SocketAddr::new(host, port.host_port))
+    }
+
+    fn bind(&mut self, call: &Call) -> Answer {
         let [descriptor, _, length, ..] = call.arguments.map(low);
         let named = self.read_address(call.arguments[1], length)?;
         let socket = self.duplicate(descriptor)?;
@@ -176,25 +250,70 @@ impl Mediator {
             self.network.published.iter().find(|port| {
                 port.protocol == socket.protocol && port.container_port == address.port()
             });
-        match published {
-            Some(port) => {
+        match (published, socket.protocol) {
+            (Some(port), protocol) => {
                 for reserved in &self.network.reserved {
                     // From now on the guest's own socket holds it.
                     set_socket_reuseaddr(reserved, true)?;
                 }
-                socket.bind_published(port).map(|()| 0)
+                socket.bind_published(port)?;
+                if protocol == Protocol::Udp {
+                    socket.hear_all()?;
+                }
             }
-            // Any port: for what it will connect or send to.
-            None if address.port() == 0 && self.may_send(socket.protocol) => {
-                socket.bind(address).map(|()| 0)
-            }
-            None => {
-                self.refusals.add(Refusal::Listen {
-                    protocol: socket.protocol,
-                    port: address.port(),
-                });
-                Err(Errno::ACCESS)
-            }
+            // Any port: for what it will connect to.
+            (None, Protocol::Tcp) if address.port() == 0 => socket.bind(address)?,
+            (None, Protocol::Tcp) => self.bind_privately(call, descriptor, &socket, address)?,
+            // Which one does not matter where nobody comes by it.
+            (None, Protocol::Udp) => socket.bind(SocketAddr::new(address.ip(), 0))?,
+        }
+        Ok(0)
+    }
+
+    /// Binds a socket in the private network, which takes the place of the runner's.
+    fn bind_privately(
+        &mut self,
+        call: &Call,
+        descriptor: RawFd,
+        socket: &Socket,
+        address: SocketAddr,
+    ) -> Result<(), Errno> {
+        if self.memory.private.has(socket)? {
+            // It is bound already, which the kernel says.
+            return socket.bind(address);
+        }
+        if socket.local()?.port() != 0 {
+            return Err(Errno::INVAL);
+        }
+        let twin = self.private_twin(socket, address.port())?;
+        twin.bind(address)?;
+        self.memory.private.add(&twin)?;
+        self.replace(call, descriptor, &twin)
+    }
+
+    /// A socket like the runner's in its private network.
+    fn private_twin(&mut self, socket: &Socket, port: u16) -> Result<Socket, Errno> {
+        let twin = self.memory.private.twin(socket);
+        if matches!(twin, Err(Errno::ACCESS)) {
+            self.refusals.add(Refusal::Listen {
+                protocol: socket.protocol,
+                port,
+            });
+        }
+        twin
+    }
+
+    /// Puts a socket in the place of the runner's.
+    fn replace(&self, call: &Call, descriptor: RawFd, socket: &Socket) -> Result<(), Errno> {
+        let number = u32::try_from(descriptor).map_err(|_| Errno::BADF)?;
+        self.listener.give(call, socket.as_fd(), Some(number))
+    }
+
+    /// Lets a peer be heard that a socket speaks to, to which no stranger may come.
+    fn admit(&mut self, socket: &Socket, peer: SocketAddr) -> Result<(), Errno> {
+        match self.memory.peers.speak(socket.cookie()?, peer) {
+            Some(peers) => socket.hear_only(peers),
+            None => Ok(()),
         }
     }
 
@@ -210,22 +329,26 @@ impl Mediator {
         socket.set_v6_only(value != [0; 4]).map(|()| 0)
     }
 
-    /// Lets a socket listen where it was bound to what is published. Without a bind before it the kernel
-    /// would choose a port, for all to see.
-    fn listen(&self, call: &Call) -> Answer {
+    /// Lets a socket listen where it was bound: to what the host shows, or else in the private network. Without
+    /// a bind before it the kernel chooses a port.
+    fn listen(&mut self, call: &Call) -> Answer {
         let [descriptor, backlog, ..] = call.arguments.map(low);
         let socket = self.duplicate(descriptor)?;
         if socket.protocol != Protocol::Tcp {
             return Err(Errno::OPNOTSUPP);
         }
-        if self.is_shown(&socket)? {
+        if self.is_shown(&socket)? || self.memory.private.has(&socket)? {
             return socket.listen(backlog).map(|()| 0);
         }
-        self.refusals.add(Refusal::Listen {
-            protocol: Protocol::Tcp,
-            port: socket.local()?.port(),
-        });
-        Err(Errno::ACCESS)
+        let local = socket.local()?;
+        let twin = self.private_twin(&socket, local.port())?;
+        if local.port() != 0 {
+            twin.bind(local)?;
+        }
+        twin.listen(backlog)?;
+        self.memory.private.add(&twin)?;
+        self.replace(call, descriptor, &twin)?;
+        Ok(0)
     }
 
     /// Whether a socket is bound where the host shows a port, so that strangers may come.
@@ -235,21 +358,16 @@ impl Mediator {
         Ok(self.network.is_host || published.any(|port| port.is_at(socket.protocol, own)))
     }
 
-    /// Whether there is anywhere to send datagrams to; a connection is nobody's until it is made.
-    fn may_send(&self, protocol: Protocol) -> bool {
-        protocol == Protocol::Tcp || self.network.policy.has_datagrams()
-    }
-
     /// Sends a datagram to the address beside it.
-    fn send(&self, call: &Call, datagram: &mut Vec<u8>, peers: &Peers) -> Answer {
+    fn send(&mut self, call: &Call) -> Answer {
         let [descriptor, _, _, flags, _, length] = call.arguments.map(low);
         let named = self.read_address(call.arguments[4], length)?;
         let size = usize::try_from(call.arguments[2]).unwrap_or(usize::MAX);
         if size > DATAGRAM_BYTES {
             return Err(Errno::MSGSIZE);
         }
-        datagram.resize(size, 0);
-        peek::read(self.pid, call.arguments[1], datagram)?;
+        self.memory.datagram.resize(size, 0);
+        peek::read(self.pid, call.arguments[1], &mut self.memory.datagram)?;
         let socket = self.duplicate(descriptor)?;
         if socket.protocol != Protocol::Udp {
             // TCP knows where it sends to.
@@ -263,15 +381,19 @@ impl Mediator {
         }
         let address = meant(address);
         // Who has sent something is answered, as anywhere.
-        if !(peers.has(socket.cookie()?, address) && self.is_shown(&socket)?) {
+        let is_shown = self.is_shown(&socket)?;
+        if !(is_shown && self.memory.peers.has(socket.cookie()?, address)) {
             self.check(Protocol::Udp, address)?;
         }
-        let sent = socket.send(datagram, flags, address)?;
+        if !is_shown {
+            self.admit(&socket, address)?;
+        }
+        let sent = socket.send(&self.memory.datagram, flags, address)?;
         Ok(i64::try_from(sent).unwrap_or(i64::MAX))
     }
 
     /// Takes a datagram that has arrived, and notes who sent it.
-    fn receive(&self, call: &Call, datagram: &mut Vec<u8>, peers: &mut Peers) -> Answer {
+    fn receive(&mut self, call: &Call) -> Answer {
         let [descriptor, _, _, flags, ..] = call.arguments.map(low);
         let [_, buffer, size, _, address_at, length_at] = call.arguments;
         let socket = self.duplicate(descriptor)?;
@@ -282,6 +404,9 @@ impl Mediator {
         let mut room = [0; 4];
         peek::read(self.pid, length_at, &mut room)?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let Memory {
+            datagram, peers, ..
+        } = &mut self.memory;
         datagram.resize(size.min(DATAGRAM_BYTES), 0);
         let (received, length, from) = socket.receive(datagram, flags & RECEIVE_FLAGS)?;
         peers.add(socket.cookie()?, meant(from));
@@ -289,11 +414,8 @@ impl Mediator {
         let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;
         let bytes = bytes.get(..address_length.min(room)).unwrap_or(&bytes);
         let told = u32::try_from(address_length).unwrap_or(0).to_ne_bytes();
-        peek::write(
-            self.pid,
-            buffer,
-            datagram.get(..received).unwrap_or_default(),
-        )?;
+        let datagram = datagram.get(..received).unwrap_or_default();
+        peek::write(self.pid, buffer, datagram)?;
         peek::write(self.pid, address_at, bytes)?;
         peek::write(self.pid, length_at, &told)?;
         Ok(i64::try_from(length).unwrap_or(i64::MAX))
@@ -355,6 +477,16 @@ impl Mediator {
             reason,
         });
     }
+}
+
+/// Makes a socket where this process is.
+fn host_socket(family: i32, kind: i32) -> Result<OwnedFd, Errno> {
+    let family = match family {
+        libc::AF_INET => AddressFamily::INET,
+        _ => AddressFamily::INET6,
+    };
+    let kind = SocketType::from_raw(kind.cast_unsigned());
+    socket_with(family, kind, SocketFlags::CLOEXEC, None)
 }
 
 /// The low half of an argument, which is all that a call looks at that takes an `int`.

@@ -1,18 +1,20 @@
 //! Duplicates of a runner's sockets, and what is done on them.
 
 use super::address::for_family;
+use crate::sys::{socket_filter, socket_option};
 use lighter_types::grant::Protocol;
 use lighter_types::network::PublishedPort;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
-    set_ipv6_v6only, set_socket_reuseaddr, socket_cookie, socket_domain, socket_protocol,
-    socket_type,
+    Timeout, set_ipv6_v6only, set_socket_reuseaddr, set_socket_timeout, socket_cookie,
+    socket_domain, socket_protocol, socket_type,
 };
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recvfrom, socket_with,
 };
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// A socket of TCP or UDP.
 pub(super) struct Socket {
@@ -50,6 +52,36 @@ impl Socket {
         rustix::net::connect(&self.descriptor, &for_family(address, self.is_v6)?)
     }
 
+    /// A socket of the same family and type, made by `make` of those, with its flags and options.
+    pub(super) fn twin(
+        &self,
+        make: impl FnOnce(i32, i32) -> Result<OwnedFd, Errno>,
+    ) -> Result<Self, Errno> {
+        let family = if self.is_v6 {
+            libc::AF_INET6
+        } else {
+            libc::AF_INET
+        };
+        let kind = match self.protocol {
+            Protocol::Tcp => libc::SOCK_STREAM,
+            Protocol::Udp => libc::SOCK_DGRAM,
+        };
+        let twin = Self {
+            descriptor: make(family, kind)?,
+            ..*self
+        };
+        let flags = rustix::fs::fcntl_getfl(&self.descriptor)?;
+        rustix::fs::fcntl_setfl(&twin.descriptor, flags)?;
+        socket_option::copy_all(&self.descriptor, &twin.descriptor);
+        set_socket_timeout(&twin.descriptor, Timeout::Send, Some(CONNECT_TIME))?;
+        Ok(twin)
+    }
+
+    /// The network namespace that it is in, by the kernel's number.
+    pub(super) fn network(&self) -> Result<u64, Errno> {
+        network_of(&self.descriptor)
+    }
+
     /// Takes its peer from it.
     pub(super) fn disconnect(&self) -> Result<(), Errno> {
         rustix::net::connect_unspec(&self.descriptor)
@@ -79,6 +111,19 @@ impl Socket {
     /// Sets whether it takes IPv6 alone.
     pub(super) fn set_v6_only(&self, is_v6_only: bool) -> Result<(), Errno> {
         set_ipv6_v6only(&self.descriptor, is_v6_only)
+    }
+
+    /// Lets datagrams of these peers in, and of nobody else.
+    pub(super) fn hear_only(&self, peers: &[SocketAddr]) -> Result<(), Errno> {
+        socket_filter::hear_only(&self.descriptor, peers)
+    }
+
+    /// Lets datagrams of everybody in.
+    pub(super) fn hear_all(&self) -> Result<(), Errno> {
+        match socket_filter::hear_all(&self.descriptor) {
+            Err(Errno::NOENT) => Ok(()),
+            heard => heard,
+        }
     }
 
     /// Lets it listen.
@@ -119,6 +164,20 @@ impl Socket {
         let flags = flags | SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let address = for_family(address, self.is_v6)?;
         rustix::net::sendto(&self.descriptor, datagram, flags, &address)
+    }
+}
+
+/// The network namespace that a socket is in (`SO_NETNS_COOKIE`, Linux 5.14).
+pub(super) fn network_of(socket: &OwnedFd) -> Result<u64, Errno> {
+    socket_option::network(socket)
+}
+
+/// How long a connect may hold up the calls of other threads.
+pub(super) const CONNECT_TIME: Duration = Duration::from_millis(100);
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 }
 
