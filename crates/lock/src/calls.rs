@@ -277,7 +277,7 @@ const CALLS: &[Call] = &[
     row(libc::SYS_recvfrom, "recvfrom", Network, When::AskedUnlessNull { pointer: 4, argument: 3, without: MSG_ERRQUEUE }, "what arrives; the keeper notes who sent a datagram"),
     row(libc::SYS_accept4, "accept4", Network, Always, "connections to what is bound"),
     row(libc::SYS_shutdown, "shutdown", Network, Always, "the end of one direction"),
-    row(libc::SYS_getsockname, "getsockname", Network, Always, "the address of a socket"),
+    row(libc::SYS_getsockname, "getsockname", Network, Asked, "the address of a socket, with its own port in place of the host's"),
     row(libc::SYS_getpeername, "getpeername", Network, Always, "the address of its peer"),
     row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them; the keeper sets IPV6_V6ONLY"),
     row(libc::SYS_getsockopt, "getsockopt", Network, READ_OPTIONS, "options, and how a connect ended"),

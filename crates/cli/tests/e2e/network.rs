@@ -266,6 +266,22 @@ fn port_that_is_not_published_is_the_programs_alone() {
 }
 
 #[test]
+fn socket_has_the_programs_port_and_not_the_hosts() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for (flag, verb, address) in [
+        ("127.0.0.1::7000", "bind", "127.0.0.1:7000"),
+        ("7000", "bind", "[::]:7000"),
+        ("7000", "bind", "0.0.0.0:7000"),
+        ("127.0.0.1::7000/udp", "bind-udp", "127.0.0.1:7000"),
+        ("80", "bind", "127.0.0.1:7000"),
+    ] {
+        let bound = run(&workspace, &["-p", flag], &program, &[verb, address]);
+        bound.assert(0, &format!("{address}\n"));
+    }
+}
+
+#[test]
 fn published_port_is_reached_by_the_program_itself() {
     let workspace = workspace();
     let words = ["own", "127.0.0.1:7000", "hello"];

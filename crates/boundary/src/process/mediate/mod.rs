@@ -36,7 +36,7 @@ use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, PidfdGetfdFlags, pidfd_getfd};
 use sockets::{CONNECT_TIME, Socket};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -117,6 +117,7 @@ impl Mediator {
             libc::SYS_setsockopt => self.set_v6_only(call),
             libc::SYS_sendto => self.send(call),
             libc::SYS_recvfrom => self.receive(call),
+            libc::SYS_getsockname => self.name(call),
             _ => Err(Errno::NOSYS),
         };
         answer.map(Some)
@@ -410,15 +411,46 @@ impl Mediator {
         datagram.resize(size.min(DATAGRAM_BYTES), 0);
         let (received, length, from) = socket.receive(datagram, flags & RECEIVE_FLAGS)?;
         peers.add(socket.cookie()?, meant(from));
-        let (bytes, address_length) = address::write(from);
-        let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;
-        let bytes = bytes.get(..address_length.min(room)).unwrap_or(&bytes);
-        let told = u32::try_from(address_length).unwrap_or(0).to_ne_bytes();
         let datagram = datagram.get(..received).unwrap_or_default();
         peek::write(self.pid, buffer, datagram)?;
-        peek::write(self.pid, address_at, bytes)?;
-        peek::write(self.pid, length_at, &told)?;
+        self.write_address(from, address_at, length_at, room)?;
         Ok(i64::try_from(length).unwrap_or(i64::MAX))
+    }
+
+    /// Tells a socket's own address, with the port that the runner knows it by.
+    fn name(&self, call: &Call) -> Answer {
+        let [descriptor, ..] = call.arguments.map(low);
+        let [_, address_at, length_at, ..] = call.arguments;
+        let mut room = [0; 4];
+        peek::read(self.pid, length_at, &mut room)?;
+        let socket = self.duplicate(descriptor)?;
+        let mut local = socket.local()?;
+        // Who was accepted has one of the addresses that a listener on all of them stands for.
+        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
+        let mut published = self.network.published.iter();
+        let shown = published
+            .find(|port| port.is_at(socket.protocol, local) || port.is_at(socket.protocol, any));
+        if let Some(port) = shown {
+            local.set_port(port.container_port);
+        }
+        self.write_address(local, address_at, length_at, room)?;
+        Ok(0)
+    }
+
+    /// Puts an address into the runner's memory, as much of it as there is room for, and how long it is.
+    fn write_address(
+        &self,
+        address: SocketAddr,
+        at: u64,
+        length_at: u64,
+        room: [u8; 4],
+    ) -> Result<(), Errno> {
+        let (bytes, length) = address::write(address);
+        let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;
+        let bytes = bytes.get(..length.min(room)).unwrap_or(&bytes);
+        let told = u32::try_from(length).unwrap_or(0).to_ne_bytes();
+        peek::write(self.pid, at, bytes)?;
+        peek::write(self.pid, length_at, &told)
     }
 
     /// Copies an address out of the runner's memory, once.
