@@ -304,6 +304,55 @@ fn datagram_socket_is_bound_where_nobody_comes() {
     }
 }
 
+/// Runs a program and prints, after each of its words, how many descriptors the keeper and the runner have and how
+/// much memory of their own, in KiB.
+const PRINT_HELD: &str = r#"
+"$0" run --allow-net 127.0.0.0/8 "$1" churn "$2" "$3" >said & keeper=$!
+for word in first second; do
+    until grep -q $word said; do sleep 0.05; done
+    sleep 0.3
+    for process in $keeper $(cat /proc/$keeper/task/$keeper/children); do
+        descriptors=$(ls /proc/$process/fd | wc -l)
+        memory=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\) kB/\1/p' /proc/$process/status)
+        echo $descriptors $memory
+    done
+done
+wait $keeper
+"#;
+
+#[test]
+fn connections_that_are_over_leave_nothing_behind() {
+    let workspace = workspace();
+    let listener = TcpListener::bind((LOOPBACK, 0)).expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            // What is gone at once leaves no port in use: a reset takes the place of an end.
+            let _ = rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+        }
+    });
+    let program = programs::sockets_component();
+    let script = workspace.command("sh").args(["-c", PRINT_HELD]);
+    let script = script.arg(env!("CARGO_BIN_EXE_lighter")).arg(program);
+    let outcome = script.args([address.as_str(), "10000"]).run();
+    let text = outcome.stdout_text();
+    let numbers: Vec<Vec<u32>> = text
+        .lines()
+        .map(|line| {
+            line.split(' ')
+                .filter_map(|word| word.parse().ok())
+                .collect()
+        })
+        .collect();
+    let [keeper, runner, later_keeper, later_runner] = &numbers[..] else {
+        panic!("{}", outcome.describe())
+    };
+    for (before, after) in [(keeper, later_keeper), (runner, later_runner)] {
+        assert_eq!(before[0], after[0], "descriptors: {text}");
+        assert!(after[1] <= before[1] + 256, "memory: {text}");
+    }
+}
+
 #[test]
 fn without_a_grant_no_socket_is_made() {
     let workspace = workspace();

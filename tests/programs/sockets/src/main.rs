@@ -7,6 +7,7 @@
 //!     inherit COUNT          serve, on the listener that is descriptor 3
 //!     own ADDRESS TEXT       listens, connects to itself, prints what arrives
 //!     lookup NAME            prints the name's addresses
+//!     churn ADDRESS COUNT    connects so often, and again, to who hangs up at once; says so after each round
 //!     bind ADDRESS           binds and listens, prints where
 //!     bind-udp ADDRESS       binds, prints where
 
@@ -25,6 +26,7 @@ fn main() {
         ["receive", address, count] => receive(address, count),
         ["inherit", count] => serve(&inherited(), count),
         ["own", address, text] => own(address, text),
+        ["churn", address, count] => churn(address, count),
         ["lookup", name] => lookup(name),
         ["bind", address] => TcpListener::bind(address)
             .and_then(|listener| listener.local_addr())
@@ -50,6 +52,29 @@ fn connect(address: &str, text: &str) -> std::io::Result<String> {
     let mut back = String::new();
     stream.read_to_string(&mut back)?;
     Ok(back)
+}
+
+fn churn(address: &str, count: &str) -> std::io::Result<String> {
+    for round in ["first", "second"] {
+        for number in 0..count.parse().expect("a number") {
+            // Whoever is there hangs up at any moment.
+            if let Ok(mut stream) = TcpStream::connect(address) {
+                if number % 3 == 0 {
+                    let _ = stream.write_all(b"hello");
+                }
+                if number % 2 == 0 {
+                    let _ = stream.read(&mut [0; 8]);
+                }
+            }
+            if number % 100 == 0 {
+                // A socket that nothing becomes of.
+                let _ = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", address));
+            }
+        }
+        println!("{round}");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    Ok("over".to_owned())
 }
 
 fn own(address: &str, text: &str) -> std::io::Result<String> {
