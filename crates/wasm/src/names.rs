@@ -22,6 +22,14 @@ pub(crate) fn look_up(host: &dyn Host, text: &str) -> Pending {
     told
 }
 
+/// The address that a text is, if it is one.
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
+    match parse(text) {
+        Ok(Parsed::Address(address)) => Some(address),
+        Ok(Parsed::Name(_)) | Err(_) => None,
+    }
+}
+
 /// The answer of a lookup that is over.
 pub(crate) fn answer(told: Result<Lookup, oneshot::error::RecvError>) -> Lookup {
     // Who should have answered has ended.

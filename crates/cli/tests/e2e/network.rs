@@ -12,18 +12,23 @@ use std::time::{Duration, Instant};
 const START_TIME: Duration = Duration::from_secs(60);
 
 /// Runs a program with flags, and words for the program.
-fn run(workspace: &Workspace, flags: &[&str], program: &Path, words: &[&str]) -> Outcome {
+pub(crate) fn run(
+    workspace: &Workspace,
+    flags: &[&str],
+    program: &Path,
+    words: &[&str],
+) -> Outcome {
     let run = workspace.lighter(["run"]).args(flags).arg(program);
     run.args(words).run()
 }
 
 /// An echo server for connections on a loopback address, for as long as it is held.
-struct Echo {
-    address: String,
+pub(crate) struct Echo {
+    pub(crate) address: String,
 }
 
 impl Echo {
-    fn tcp(ip: IpAddr) -> Self {
+    pub(crate) fn tcp(ip: IpAddr) -> Self {
         let listener = TcpListener::bind((ip, 0)).expect("a free port");
         let address = listener.local_addr().expect("bound").to_string();
         thread::spawn(move || {
@@ -40,7 +45,7 @@ impl Echo {
         Self { address }
     }
 
-    fn udp(ip: IpAddr) -> Self {
+    pub(crate) fn udp(ip: IpAddr) -> Self {
         let socket = UdpSocket::bind((ip, 0)).expect("a free port");
         let address = socket.local_addr().expect("bound").to_string();
         thread::spawn(move || {
@@ -53,17 +58,17 @@ impl Echo {
     }
 }
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+pub(crate) const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 /// A port that nobody has at this moment.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((LOOPBACK, 0)).expect("a free port");
     listener.local_addr().expect("bound").port()
 }
 
 /// Connects as soon as somebody listens, sends, and gives what comes back.
-fn exchange(ip: IpAddr, port: u16, text: &str) -> String {
+pub(crate) fn exchange(ip: IpAddr, port: u16, text: &str) -> String {
     let deadline = Instant::now() + START_TIME;
     let mut stream = loop {
         match TcpStream::connect((ip, port)) {
@@ -79,6 +84,23 @@ fn exchange(ip: IpAddr, port: u16, text: &str) -> String {
         .read_to_string(&mut back)
         .expect("it answers in text");
     back
+}
+
+/// Sends a datagram until somebody answers, and gives the answer.
+pub(crate) fn exchange_datagrams(ip: IpAddr, port: u16, text: &str) -> String {
+    let socket = UdpSocket::bind((ip, 0)).expect("a free port");
+    let pause = Some(Duration::from_millis(50));
+    socket.set_read_timeout(pause).expect("a time");
+    let deadline = Instant::now() + START_TIME;
+    let mut buffer = [0; 64];
+    loop {
+        // Nobody may be there yet, which the socket is told.
+        let _ = socket.send_to(text.as_bytes(), (ip, port));
+        match socket.recv_from(&mut buffer) {
+            Ok((length, _)) => break String::from_utf8_lossy(&buffer[..length]).into_owned(),
+            Err(error) => assert!(Instant::now() < deadline, "no answer: {error}"),
+        }
+    }
 }
 
 #[test]
@@ -225,19 +247,7 @@ fn published_port_of_datagrams_is_reached_from_the_host() {
     let words = ["receive", "0.0.0.0:7000", "1"];
     let outcome = thread::scope(|scope| {
         let server = scope.spawn(|| run(&workspace, &["-p", &flag], &program, &words));
-        let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a free port");
-        let pause = Some(Duration::from_millis(50));
-        socket.set_read_timeout(pause).expect("a time");
-        let deadline = Instant::now() + START_TIME;
-        let mut buffer = [0; 16];
-        loop {
-            // Nobody may be there yet, which the socket is told.
-            let _ = socket.send_to(b"hello", (LOOPBACK, port));
-            match socket.recv_from(&mut buffer) {
-                Ok((length, _)) => break assert_eq!(&buffer[..length], b"hello"),
-                Err(error) => assert!(Instant::now() < deadline, "no answer: {error}"),
-            }
-        }
+        assert_eq!(exchange_datagrams(LOOPBACK, port, "hello"), "hello");
         server.join().expect("it ends")
     });
     // The answer goes to who asked, whom no grant names.

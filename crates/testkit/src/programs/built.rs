@@ -45,6 +45,21 @@ pub fn sockets_component() -> PathBuf {
     build("sockets", &[]).join("component.wasm")
 }
 
+/// Uses the socket functions of WasmEdge, declared by hand, as its arguments say; WASI 0.1.
+pub fn wasmedge_sockets() -> PathBuf {
+    build("wasmedge-sockets", &[]).join("by-hand.wasm")
+}
+
+/// The same with a memory that threads share.
+pub fn wasmedge_sockets_with_threads() -> PathBuf {
+    build("wasmedge-sockets", &[]).join("with-threads.wasm")
+}
+
+/// The same by the crate `wasmedge_wasi_socket`, which is what programs made for WasmEdge use.
+pub fn wasmedge_sockets_by_crate() -> PathBuf {
+    build("wasmedge-sockets", &[]).join("by-crate.wasm")
+}
+
 /// Four threads of Rust that share their memory; WASI 0.1 and wasi-threads.
 pub fn threads() -> PathBuf {
     build("threads", &[]).join("threads.wasm")

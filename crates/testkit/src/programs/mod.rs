@@ -9,9 +9,11 @@ mod published;
 pub use built::{
     assemblyscript, c, cpp, files_p3, go, javascript_command, lua, probe, probe_component,
     python_command, ripgrep, ripgrep_component, sockets, sockets_component, sqlite_shell, streams,
-    threads, zig,
+    threads, wasmedge_sockets, wasmedge_sockets_by_crate, wasmedge_sockets_with_threads, zig,
 };
-pub use published::{Yosys, esbuild_gojs, ruby, ruby_for_javascript, sqlite_of_2019, yosys};
+pub use published::{
+    Yosys, esbuild_gojs, quickjs, ruby, ruby_for_javascript, sqlite_of_2019, yosys,
+};
 
 /// A function that makes sure a program is there.
 pub type Ensure = fn();
@@ -20,12 +22,14 @@ pub type Ensure = fn();
 pub const ALL: &[(&str, Ensure)] = &[
     ("ruby", || drop(ruby())),
     ("sqlite_of_2019", || drop(sqlite_of_2019())),
+    ("quickjs", || drop(quickjs())),
     ("yosys", || drop(yosys())),
     ("ruby_for_javascript", || drop(ruby_for_javascript())),
     ("esbuild_gojs", || drop(esbuild_gojs())),
     ("probe", || drop(probe())),
     ("threads", || drop(threads())),
     ("sockets", || drop(sockets())),
+    ("wasmedge_sockets", || drop(wasmedge_sockets())),
     ("streams", || drop(streams())),
     ("files_p3", || drop(files_p3())),
     ("c", || drop(c())),

@@ -35,6 +35,11 @@ pub fn sqlite_of_2019() -> PathBuf {
     runno("sqlite-of-2019", "sqlite.wasm")
 }
 
+/// WasmEdge's `QuickJS`: 4 MB, WASI 0.1 and WasmEdge's sockets.
+pub fn quickjs() -> PathBuf {
+    runno("quickjs", "wasmedge_quickjs.wasm")
+}
+
 /// `YoWASP`'s build of the synthesis tool Yosys: 69 MB, WASI 0.1, exceptions.
 pub struct Yosys {
     /// The program.

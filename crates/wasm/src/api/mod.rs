@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   core modules                        components
-//!   wasi_p1        WASI 0.1, unstable   wasi_p2    cli clocks filesystem io random sockets 0.2
+//!   wasi_p1        WASI 0.1, unstable,  wasi_p2    cli clocks filesystem io random sockets 0.2
+//!                  WasmEdge's sockets
 //!   wasi_threads   thread-spawn         wasi_p3    the same without io, 0.3
 //!                                       http       wasi:http 0.2 and 0.3
 //!                                       config     wasi:config
@@ -26,6 +27,20 @@ pub(crate) struct Import<'a> {
     pub(crate) interface: &'a str,
     /// The item of a core module's import, as `fd_write`; `None` for a component.
     pub(crate) item: Option<&'a str>,
+    /// How many parameters a core module's import has, where it is linked and a function: some functions have
+    /// several types under one name.
+    pub(crate) parameters: Option<usize>,
+}
+
+impl<'a> Import<'a> {
+    /// An import by its name.
+    pub(crate) fn named(interface: &'a str, item: Option<&'a str>) -> Self {
+        Self {
+            interface,
+            item,
+            parameters: None,
+        }
+    }
 }
 
 /// A family of host interfaces, for linkers of type `L`: `wasmtime::Linker<CoreState>` for core
@@ -55,12 +70,15 @@ pub(crate) trait ApiSet<L>: Sync {
     fn link(&self, linker: &mut L, imports: &[Import<'_>]) -> wasmtime::Result<()>;
 }
 
+/// The flags without which there is no network.
+pub(crate) const NETWORK_FLAGS: &str = "--allow-net or -p";
+
 /// The flags without which `wasi:sockets` refuses everything, for an import of it.
 pub(crate) fn needs_network(import: &Import<'_>) -> Option<&'static str> {
     import
         .interface
         .starts_with("wasi:sockets/")
-        .then_some("--allow-net or -p")
+        .then_some(NETWORK_FLAGS)
 }
 
 /// Who meets one import.

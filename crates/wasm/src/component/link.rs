@@ -64,10 +64,7 @@ pub(crate) fn link(
 }
 
 fn import_of(name: &str) -> Import<'_> {
-    Import {
-        interface: name,
-        item: None,
-    }
+    Import::named(name, None)
 }
 
 /// Types need no definition, nor do interfaces that hold types only.

@@ -44,11 +44,16 @@ pub(super) fn plan<'m>(
         if !seen.insert((import.module(), import.name())) {
             continue;
         }
-        let wanted = Import {
-            interface: import.module(),
-            item: Some(import.name()),
+        let kind = import.ty();
+        let parameters = match &kind {
+            ExternType::Func(function) => Some(function.params().len()),
+            _ => None,
         };
-        match (provider(&wanted, SETS, stubs, denials), import.ty()) {
+        let wanted = Import {
+            parameters,
+            ..Import::named(import.module(), Some(import.name()))
+        };
+        match (provider(&wanted, SETS, stubs, denials), kind) {
             (Provider::Stub, ExternType::Func(function)) => {
                 plan.stubbed
                     .push((import.module(), import.name(), function));
@@ -77,7 +82,7 @@ pub(super) fn plan<'m>(
         }
     }
     let has = |item: &str| seen.iter().any(|(_, name)| *name == item);
-    plan.accepts = has("sock_accept") && !has("sock_open");
+    plan.accepts = has("sock_accept") && !has("sock_open") && !has("sock_open_v2");
     if missing.is_empty() {
         Ok(plan)
     } else {

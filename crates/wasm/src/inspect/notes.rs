@@ -7,22 +7,6 @@ use lighter_types::interface::split_version;
 /// The versions that the sets are asked about: the newest of each track that there is.
 const VERSIONS: [&str; 4] = ["0.3.0", "0.2.12", "0.2.0-rc.1", "0.1.0-draft"];
 
-/// Functions that WasmEdge adds to `wasi_snapshot_preview1`.
-const WASMEDGE_FUNCTIONS: &[&str] = &[
-    "sock_open",
-    "sock_bind",
-    "sock_connect",
-    "sock_listen",
-    "sock_recv_from",
-    "sock_send_to",
-    "sock_getlocaladdr",
-    "sock_getpeeraddr",
-    "sock_getsockopt",
-    "sock_setsockopt",
-    "sock_getaddrinfo",
-    "epoll_oneoff",
-];
-
 /// How the names of functions begin that only Emscripten's JavaScript defines
 /// (Emscripten, `src/lib/`).
 const EMSCRIPTEN_PREFIXES: &[&str] = &[
@@ -122,22 +106,16 @@ impl Notes {
         is_provided: impl Fn(&Import<'_>) -> bool,
     ) -> Option<String> {
         match import.item {
-            Some(item) => self.core_note(import.interface, item).map(str::to_owned),
+            Some(_) => self.core_note(import.interface).map(str::to_owned),
             None => component_note(import.interface, is_provided),
         }
     }
 
-    fn core_note(&self, module: &str, item: &str) -> Option<&'static str> {
+    fn core_note(&self, module: &str) -> Option<&'static str> {
         match module {
             "env" if self.is_emscripten => Some(EMSCRIPTEN),
             "a" if self.is_minified => {
                 Some("short names as Emscripten's optimised builds for a JavaScript host have them")
-            }
-            "wasi_snapshot_preview1" => {
-                let item = item.strip_suffix("_v2").unwrap_or(item);
-                WASMEDGE_FUNCTIONS
-                    .contains(&item)
-                    .then_some("WasmEdge's socket extension; sockets are not in this version")
             }
             _ => {
                 let exact = MODULES.iter().find(|(name, _)| *name == module);
@@ -151,10 +129,7 @@ fn component_note(import: &str, is_provided: impl Fn(&Import<'_>) -> bool) -> Op
     let (name, version) = split_version(import);
     let interface = |version: &str| {
         let name = format!("{name}@{version}");
-        is_provided(&Import {
-            interface: &name,
-            item: None,
-        })
+        is_provided(&Import::named(&name, None))
     };
     let there: Vec<&str> = VERSIONS
         .into_iter()

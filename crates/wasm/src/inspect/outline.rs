@@ -86,10 +86,8 @@ impl<'a> Outline<'a> {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
-                    self.imports.push(Import {
-                        interface: import.module,
-                        item: Some(import.name),
-                    });
+                    let import = Import::named(import.module, Some(import.name));
+                    self.imports.push(import);
                 }
             }
             Payload::ExportSection(section) => {
@@ -107,10 +105,7 @@ impl<'a> Outline<'a> {
             Payload::ComponentImportSection(section) => {
                 for import in section {
                     let import = import?;
-                    self.imports.push(Import {
-                        interface: import.name.name,
-                        item: None,
-                    });
+                    self.imports.push(Import::named(import.name.name, None));
                 }
             }
             Payload::ComponentExportSection(section) => {

@@ -6,7 +6,9 @@ use super::errno::Errno;
 use super::sockets;
 use crate::directories::{is_escape, open_initial, open_preopen};
 use crate::host::Host;
+use crate::names;
 use lighter_types::bundle::Bundle;
+use lighter_types::network::Lookup;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;
 use std::fmt;
@@ -49,6 +51,8 @@ pub(crate) struct WasiContext {
     /// `KEY=VALUE`, one each.
     pub(super) environment: Vec<String>,
     pub(super) descriptors: DescriptorTable,
+    /// Whether any of the network was granted.
+    pub(super) has_network: bool,
     host: Arc<dyn Host>,
 }
 
@@ -94,6 +98,7 @@ impl WasiContext {
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect(),
             descriptors: DescriptorTable::new(descriptors),
+            has_network: bundle.network.is_some(),
             host,
         })
     }
@@ -101,6 +106,11 @@ impl WasiContext {
     /// Tells the host what the program was refused.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.host.refused(refusal);
+    }
+
+    /// Looks a host name up, and waits for the answer.
+    pub(super) fn look_up(&self, text: &str) -> Lookup {
+        names::answer(names::look_up(self.host.as_ref(), text).blocking_recv())
     }
 
     /// The error number for a failed call on a path or on what was opened by it. What a grant

@@ -4,14 +4,14 @@
 //!   0 1 2      standard streams          Stream
 //!   3 ..       listeners on published ports       Socket
 //!   then       "." if a working directory was asked for, the granted directories
-//!   then       what the program opens    File, Directory
+//!   then       what the program opens    File, Directory, Socket
 //! ```
 //!
 //! The table's lock is held to look an entry up or to change it, never during a system call on
 //! one: a thread that blocks in a read leaves the others free.
 
 use super::errno::Errno;
-use super::sockets::Socket;
+use super::socket::Socket;
 use super::types::rights;
 use crate::host::{Host, InputDemand};
 use cap_std::fs::Dir;
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     File(OwnedFd),
     /// A directory.
     Directory(Directory),
-    /// A socket, listening or connected.
+    /// A socket.
     Socket(Socket),
 }
 

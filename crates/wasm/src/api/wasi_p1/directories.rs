@@ -38,7 +38,7 @@ const LISTING_BYTES: std::ops::RangeInclusive<usize> = 1024..=64 << 10;
 const NO_DIRECTORY: u8 = 1;
 
 fn is_passed_over(descriptor: &Descriptor) -> bool {
-    matches!(&descriptor.kind, Kind::Socket(socket) if socket.is_listener)
+    matches!(&descriptor.kind, Kind::Socket(socket) if socket.was_found())
 }
 
 fn fd_prestat_get(caller: Caller<'_, CoreState>, fd: u32, result: u32) -> wasmtime::Result<u32> {

@@ -7,6 +7,8 @@ use std::io;
 pub(crate) struct Errno(u16);
 
 impl Errno {
+    pub(super) const ACCES: Self = Self(2);
+    pub(super) const AFNOSUPPORT: Self = Self(5);
     pub(super) const AGAIN: Self = Self(6);
     pub(super) const BADF: Self = Self(8);
     pub(super) const FAULT: Self = Self(21);
@@ -15,6 +17,7 @@ impl Errno {
     pub(super) const IO: Self = Self(29);
     pub(super) const MFILE: Self = Self(33);
     pub(super) const NAMETOOLONG: Self = Self(37);
+    pub(super) const NOPROTOOPT: Self = Self(50);
     pub(super) const NOSYS: Self = Self(52);
     pub(super) const NOTDIR: Self = Self(54);
     pub(super) const NOTSOCK: Self = Self(57);
@@ -23,6 +26,17 @@ impl Errno {
     pub(super) const PERM: Self = Self(63);
     pub(super) const SPIPE: Self = Self(70);
     pub(super) const NOTCAPABLE: Self = Self(76);
+
+    // What WasmEdge's extension has besides, for its resolver: `EAI_` of POSIX.
+    pub(super) const RESOLVER_ADDRFAMILY: Self = Self(77);
+    pub(super) const RESOLVER_AGAIN: Self = Self(78);
+    pub(super) const RESOLVER_BADFLAGS: Self = Self(79);
+    pub(super) const RESOLVER_FAIL: Self = Self(80);
+    pub(super) const RESOLVER_FAMILY: Self = Self(81);
+    pub(super) const RESOLVER_NODATA: Self = Self(83);
+    pub(super) const RESOLVER_NONAME: Self = Self(84);
+    pub(super) const RESOLVER_SERVICE: Self = Self(85);
+    pub(super) const RESOLVER_SOCKTYPE: Self = Self(86);
 
     /// The number as a guest sees it.
     pub(crate) const fn number(self) -> u16 {

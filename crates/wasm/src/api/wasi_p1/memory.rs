@@ -115,18 +115,24 @@ impl Memory<'_> {
         self.range(at, length).map(drop)
     }
 
+    /// Copies bytes out, whose number the caller has bounded.
+    pub(crate) fn read_bytes(&self, at: u32, length: u32) -> Result<Vec<u8>, Errno> {
+        let range = self.range(at, length)?;
+        let mut bytes = vec![0; range.len()];
+        self.copy_out(range, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Reads a path.
     ///
     /// # Errors
     /// `ilseq` for what is not UTF-8, `inval` for what holds a NUL byte, `nametoolong`, `fault`.
     pub(crate) fn read_path(&self, at: u32, length: u32) -> Result<String, Errno> {
-        let range = self.range(at, length)?;
+        self.check(at, length)?;
         if length > PATH_BYTES {
             return Err(Errno::NAMETOOLONG);
         }
-        let mut bytes = vec![0; range.len()];
-        self.copy_out(range, &mut bytes)?;
-        let path = String::from_utf8(bytes).map_err(|_| Errno::ILSEQ)?;
+        let path = String::from_utf8(self.read_bytes(at, length)?).map_err(|_| Errno::ILSEQ)?;
         if path.contains('\0') {
             return Err(Errno::INVAL);
         }

@@ -4,6 +4,9 @@
 //! touched; `descriptor` holds what is open; the other files are the functions, by what they
 //! are about, each with the list of those it has.
 //!
+//! `socket` and `receive` are what the functions of sockets are made of, those of the standard in
+//! `sockets` and those of WasmEdge's extension in `wasmedge`.
+//!
 //! All functions have numbers for parameters and return an error number. A pointer that leads
 //! out of the memory is the error `fault`, not a trap: one wrong pointer should not end a
 //! program that would handle the error.
@@ -19,14 +22,17 @@ mod open;
 mod paths;
 mod poll;
 mod process;
+mod receive;
+mod socket;
 mod sockets;
 mod status;
 mod types;
+mod wasmedge;
 
 pub(crate) use context::{Exit, WasiContext, WasiState};
 pub(crate) use errno::Errno;
 
-use crate::api::{ApiSet, Import};
+use crate::api::{ApiSet, Import, NETWORK_FLAGS};
 use crate::core::{CoreLinker, CoreState};
 use memory::Memory;
 use types::Dialect;
@@ -35,11 +41,11 @@ use wasmtime::{Caller, Extern};
 /// WASI 0.1 and `wasi_unstable`.
 pub(crate) struct WasiP1;
 
-/// One function: its name, and what adds it to a linker under a module's name.
-type Function = (
-    &'static str,
-    fn(&mut CoreLinker, &str, &str, Dialect) -> wasmtime::Result<()>,
-);
+/// What adds a function to a linker, under a module's name and its own.
+type Link = fn(&mut CoreLinker, &str, &str, Dialect) -> wasmtime::Result<()>;
+
+/// One function: its name, and what adds it to a linker.
+type Function = (&'static str, Link);
 
 /// All functions, file by file.
 const FUNCTIONS: &[&[Function]] = &[
@@ -54,18 +60,24 @@ const FUNCTIONS: &[&[Function]] = &[
     sockets::FUNCTIONS,
 ];
 
-fn find(import: &Import<'_>) -> Option<(Dialect, &'static Function)> {
+/// What adds a function that a program imports, in its dialect.
+fn find(import: &Import<'_>) -> Option<(Dialect, Link)> {
     let dialect = Dialect::of(import.interface)?;
     let item = import.item?;
-    if dialect == Dialect::Unstable && item == "sock_accept" {
-        return None;
-    }
-    FUNCTIONS
-        .iter()
-        .copied()
-        .flatten()
-        .find(|(name, _)| *name == item)
-        .map(|function| (dialect, function))
+    let link = match (dialect, item) {
+        (Dialect::Unstable, "sock_accept") => None,
+        (Dialect::Unstable, _) => standard(item),
+        (Dialect::Preview1, _) => wasmedge::find(item, import.parameters)
+            .or_else(|| standard(item))
+            .or_else(|| standard(wasmedge::second_generation(item)?)),
+    };
+    link.map(|link| (dialect, link))
+}
+
+fn standard(item: &str) -> Option<Link> {
+    let mut functions = FUNCTIONS.iter().copied().flatten();
+    let found = functions.find(|(name, _)| *name == item);
+    found.map(|(_, link)| *link)
 }
 
 impl ApiSet<CoreLinker> for WasiP1 {
@@ -77,10 +89,16 @@ impl ApiSet<CoreLinker> for WasiP1 {
         find(import).is_some()
     }
 
+    fn needs_grant(&self, import: &Import<'_>) -> Option<&'static str> {
+        let is_of_sockets = Dialect::of(import.interface) == Some(Dialect::Preview1)
+            && import.item.is_some_and(wasmedge::needs_network);
+        is_of_sockets.then_some(NETWORK_FLAGS)
+    }
+
     fn link(&self, linker: &mut CoreLinker, imports: &[Import<'_>]) -> wasmtime::Result<()> {
         for import in imports {
-            if let Some((dialect, (name, link))) = find(import) {
-                link(linker, import.interface, name, dialect)?;
+            if let (Some((dialect, link)), Some(item)) = (find(import), import.item) {
+                link(linker, import.interface, item, dialect)?;
             }
         }
         Ok(())
@@ -154,10 +172,7 @@ mod tests {
     use super::*;
 
     fn provides(interface: &str, item: &str) -> bool {
-        WasiP1.provides(&Import {
-            interface,
-            item: Some(item),
-        })
+        WasiP1.provides(&Import::named(interface, Some(item)))
     }
 
     #[test]
@@ -167,7 +182,23 @@ mod tests {
         assert!(provides("wasi_snapshot_preview1", "sock_accept"));
         assert!(provides("wasi_unstable", "fd_write"));
         assert!(!provides("wasi_unstable", "sock_accept"));
+        assert!(provides("wasi_snapshot_preview1", "sock_open"));
+        assert!(provides("wasi_snapshot_preview1", "sock_recv_from_v2"));
+        assert!(provides("wasi_snapshot_preview1", "sock_accept_v2"));
+        assert!(provides("wasi_snapshot_preview1", "epoll_oneoff"));
+        assert!(!provides("wasi_snapshot_preview1", "fd_write_v2"));
+        assert!(!provides("wasi_unstable", "sock_open"));
         assert!(!provides("wasi_snapshot_preview1", "fd_writ"));
         assert!(!provides("env", "fd_write"));
+    }
+
+    #[test]
+    fn what_makes_sockets_needs_a_network() {
+        let needs = |item| WasiP1.needs_grant(&Import::named("wasi_snapshot_preview1", Some(item)));
+        assert_eq!(needs("sock_open"), Some(NETWORK_FLAGS));
+        assert_eq!(needs("sock_getaddrinfo_v2"), Some(NETWORK_FLAGS));
+        for item in ["sock_accept", "sock_recv", "epoll_oneoff", "fd_write"] {
+            assert_eq!(needs(item), None, "{item}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::types::{
 };
 use super::{Function, call, call_without_memory};
 use crate::core::CoreState;
+use lighter_types::grant::Protocol;
 use rustix::fs::{FileType, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use std::sync::atomic::Ordering;
 use wasmtime::Caller;
@@ -68,7 +69,10 @@ fn file_type(descriptor: &Descriptor) -> Result<u8, Errno> {
         Kind::Stream(stream) if stream.is_regular() => filetype::REGULAR_FILE,
         Kind::Stream(_) => filetype::UNKNOWN,
         Kind::Directory(_) => filetype::DIRECTORY,
-        Kind::Socket(_) => filetype::SOCKET_STREAM,
+        Kind::Socket(socket) => match socket.protocol {
+            Protocol::Tcp => filetype::SOCKET_STREAM,
+            Protocol::Udp => filetype::SOCKET_DGRAM,
+        },
         Kind::File(file) => {
             let stat = rustix::fs::fstat(file)?;
             filetype_of(FileType::from_raw_mode(stat.st_mode))

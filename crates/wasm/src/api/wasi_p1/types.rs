@@ -135,6 +135,7 @@ pub(super) mod filetype {
     pub(crate) const CHARACTER_DEVICE: u8 = 2;
     pub(crate) const DIRECTORY: u8 = 3;
     pub(crate) const REGULAR_FILE: u8 = 4;
+    pub(crate) const SOCKET_DGRAM: u8 = 5;
     pub(crate) const SOCKET_STREAM: u8 = 6;
     pub(crate) const SYMBOLIC_LINK: u8 = 7;
 }

@@ -8,3 +8,4 @@ mod shared;
 mod traps;
 mod unstable;
 mod wasi;
+mod wasmedge;
