@@ -21,6 +21,7 @@ mod mounts;
 mod names;
 mod network;
 mod owners;
+mod policy;
 mod poor;
 mod programs;
 mod robust;
