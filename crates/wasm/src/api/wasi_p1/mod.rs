@@ -64,12 +64,13 @@ const FUNCTIONS: &[&[Function]] = &[
 fn find(import: &Import<'_>) -> Option<(Dialect, Link)> {
     let dialect = Dialect::of(import.interface)?;
     let item = import.item?;
-    let link = match (dialect, item) {
-        (Dialect::Unstable, "sock_accept") => None,
-        (Dialect::Unstable, _) => standard(item),
-        (Dialect::Preview1, _) => wasmedge::find(item, import.parameters)
-            .or_else(|| standard(item))
-            .or_else(|| standard(wasmedge::second_generation(item)?)),
+    let link = match dialect {
+        Dialect::Unstable => standard(item).filter(|_| item != "sock_accept"),
+        // What most programs import comes first.
+        Dialect::Preview1 => standard(item)
+            .filter(|_| !wasmedge::has_another_type(item, import.parameters))
+            .or_else(|| wasmedge::find(item, import.parameters))
+            .or_else(|| standard(wasmedge::standard_name(item)?)),
     };
     link.map(|link| (dialect, link))
 }

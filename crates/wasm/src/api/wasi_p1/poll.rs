@@ -6,26 +6,18 @@ use super::errno::Errno;
 use super::memory::Memory;
 use super::types::{Dialect, Record, number, rights};
 use super::{Function, call, clocks};
-use crate::core::{CoreLinker, CoreState};
+use crate::core::CoreState;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::ClockId;
 use std::sync::Arc;
 use wasmtime::Caller;
 
-pub(super) const FUNCTIONS: &[Function] = &[("poll_oneoff", link)];
-
-/// Adds `poll_oneoff`, by whatever name.
-pub(super) fn link(
-    linker: &mut CoreLinker,
-    module: &str,
-    name: &str,
-    dialect: Dialect,
-) -> wasmtime::Result<()> {
+pub(super) const FUNCTIONS: &[Function] = &[("poll_oneoff", |linker, module, name, dialect| {
     let wait = move |caller: Caller<'_, CoreState>, from: u32, to: u32, count: u32, result: u32| {
         poll_oneoff(caller, dialect, (from, to), count, result)
     };
     linker.func_wrap(module, name, wait).map(drop)
-}
+})];
 
 /// The most subscriptions of one call.
 const SUBSCRIPTIONS: u32 = 4096;

@@ -25,7 +25,7 @@ use super::errno::Errno;
 use super::memory::Memory;
 use super::socket::{self, Socket};
 use super::types::rights;
-use super::{Link, call, call_without_memory, poll, sockets};
+use super::{Link, call, call_without_memory, sockets};
 use crate::core::CoreState;
 use address::{Family, Place};
 use lighter_types::grant::Protocol;
@@ -58,7 +58,7 @@ const CONNECTIONS: &[Function] = &[
     ("sock_listen", 2, |linker, module, name, _| {
         linker.func_wrap(module, name, sock_listen).map(drop)
     }),
-    (ACCEPT, 2, |linker, module, name, _| {
+    (ACCEPT, ACCEPT_PARAMETERS, |linker, module, name, _| {
         linker.func_wrap(module, name, sock_accept).map(drop)
     }),
     ("sock_getlocaladdr", 4, |linker, module, name, _| {
@@ -85,11 +85,11 @@ const CONNECTIONS: &[Function] = &[
         };
         linker.func_wrap(module, name, get).map(drop)
     }),
-    ("epoll_oneoff", 4, poll::link),
 ];
 
-/// The one name that the standard has as well, with a type of its own.
+/// The one name that the standard has as well, with a type of its own; and the parameters that it has here.
 const ACCEPT: &str = "sock_accept";
+const ACCEPT_PARAMETERS: usize = 2;
 
 /// What adds the function that an import means; without a number of parameters, any of that name.
 pub(super) fn find(item: &str, parameters: Option<usize>) -> Option<Link> {
@@ -104,15 +104,28 @@ pub(super) fn find(item: &str, parameters: Option<usize>) -> Option<Link> {
     found.map(|(.., link)| *link)
 }
 
+/// Whether an import by a name of the standard's is the extension's all the same.
+pub(super) fn has_another_type(item: &str, parameters: Option<usize>) -> bool {
+    item == ACCEPT && parameters == Some(ACCEPT_PARAMETERS)
+}
+
+/// The standard's name for what the extension has under another one.
+pub(super) fn standard_name(item: &str) -> Option<&str> {
+    match item {
+        "epoll_oneoff" => Some("poll_oneoff"),
+        _ => second_generation(item),
+    }
+}
+
 /// The name of a function that is imported as the second generation's.
-pub(super) fn second_generation(item: &str) -> Option<&str> {
+fn second_generation(item: &str) -> Option<&str> {
     item.strip_suffix("_v2")
         .filter(|name| name.starts_with("sock_"))
 }
 
 /// Whether a function is of no use without a network.
 pub(super) fn needs_network(item: &str) -> bool {
-    item != "epoll_oneoff" && find(item, None).is_some()
+    find(item, None).is_some()
 }
 
 /// The numbers of transports.
@@ -262,10 +275,12 @@ mod tests {
     #[test]
     fn every_function_has_a_name_of_the_second_generation() {
         let functions = FUNCTIONS.iter().copied().flatten();
-        for (name, parameters, link) in functions.filter(|(name, ..)| *name != "epoll_oneoff") {
+        for (name, parameters, link) in functions {
             let found = find(&format!("{name}_v2"), Some(*parameters));
             assert!(is_same(found, Some(*link)), "{name}");
         }
-        assert!(find("epoll_oneoff_v2", Some(4)).is_none());
+        assert_eq!(standard_name("sock_recv_v2"), Some("sock_recv"));
+        assert_eq!(standard_name("epoll_oneoff"), Some("poll_oneoff"));
+        assert_eq!(standard_name("epoll_oneoff_v2"), None);
     }
 }
