@@ -58,7 +58,7 @@ const SYSTEM_SERVERS_TIME: Duration = Duration::from_secs(1);
 /// The most lookups of one runner that have no answer yet.
 const MOST_PENDING: usize = 256;
 /// The most that are asked at once.
-const MOST_WORKERS: usize = 8;
+pub(crate) const MOST_WORKERS: u8 = 8;
 /// The stack of a thread that asks.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -83,6 +83,8 @@ pub(crate) struct Lookups {
     answers: (Sender<Answer>, Receiver<Answer>),
     waiting: VecDeque<(u32, Question)>,
     workers: Vec<JoinHandle<()>>,
+    /// How many lookups are with threads and not answered.
+    asked: usize,
     system: Option<(NameServers, Instant)>,
     pace: Arc<Mutex<Pace>>,
 }
@@ -115,6 +117,7 @@ impl Lookups {
             answers: channel(),
             waiting: VecDeque::new(),
             workers: Vec::new(),
+            asked: 0,
             system: None,
             pace: Arc::default(),
         })
@@ -141,7 +144,7 @@ impl Lookups {
         if names.is_empty() {
             return Asked::Answered(Err(LookupError::Refused));
         }
-        if self.waiting.len() + self.workers.len() >= MOST_PENDING {
+        if self.waiting.len() + self.asked >= MOST_PENDING {
             return Asked::Answered(Err(LookupError::Temporary));
         }
         let question = Question {
@@ -190,10 +193,11 @@ impl Lookups {
     /// Gives what waits to threads.
     fn employ(&mut self) {
         self.workers.retain(|worker| !worker.is_finished());
-        while self.workers.len() < MOST_WORKERS {
+        while self.asked < usize::from(MOST_WORKERS) {
             let Some((id, question)) = self.waiting.pop_front() else {
                 break;
             };
+            self.asked += 1;
             let worker = Worker {
                 service: Arc::clone(&self.service),
                 end: Arc::clone(&self.end),
@@ -224,7 +228,8 @@ impl Lookups {
     pub(crate) fn take(&mut self) -> Vec<Answer> {
         // What is told after this makes it readable again.
         let _ = rustix::io::read(&self.done, &mut [0; 8]);
-        let answers = self.answers.1.try_iter().collect();
+        let answers: Vec<Answer> = self.answers.1.try_iter().collect();
+        self.asked = self.asked.saturating_sub(answers.len());
         self.employ();
         answers
     }
@@ -327,7 +332,7 @@ impl Worker {
                     self.service.pin(name, source, &addresses, time_to_live);
                 }
                 // The kernel knows a way to the first ones; of those IPv6 goes before IPv4 (RFC 6724).
-                addresses.sort_by_key(|address| (!has_route(*address), address.is_ipv4()));
+                addresses.sort_by_cached_key(|address| (!has_route(*address), address.is_ipv4()));
                 Ok(addresses)
             }
             Resolution::Nothing => Err(LookupError::Unresolvable),

@@ -1,6 +1,6 @@
 //! One runner and the keeper's conversation with it.
 
-use crate::lookups::{Asked, Lookups, NameService, wait};
+use crate::lookups::{Asked, Lookups, MOST_WORKERS, NameService, wait};
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{
@@ -183,7 +183,9 @@ impl Session {
 
     /// What the runner's own lock has to hold.
     fn confinement(&self) -> Confinement {
-        let threads = self.limits.most_threads() + RUNTIME_THREADS;
+        // Who looks names up for it has its user id.
+        let lookups = self.names.as_ref().map_or(0, |_| MOST_WORKERS.into());
+        let threads = self.limits.most_threads() + RUNTIME_THREADS + lookups;
         Confinement {
             has_own_root: self.workload.layout().files != Files::Hosts,
             may_lack_parts: self.workload.may_lack_parts(),

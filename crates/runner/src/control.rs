@@ -9,7 +9,7 @@ use lighter_types::runner_protocol::{
 use lighter_wasm::LookupReply;
 use rustix::fd::{FromRawFd, OwnedFd};
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,7 +22,7 @@ const TOLD_REFUSALS: usize = 256;
 /// The socket to the keeper, and what was said on it already.
 #[derive(Debug)]
 pub(crate) struct Control {
-    socket: Mutex<File>,
+    socket: Arc<Mutex<File>>,
     refusals: Mutex<BTreeSet<Refusal>>,
     lookups: Arc<Mutex<Lookups>>,
 }
@@ -32,12 +32,32 @@ pub(crate) struct Control {
 struct Lookups {
     /// Who waits for which; `None` as long as nobody hears the keeper's answers.
     waiting: Option<HashMap<u32, LookupReply>>,
+    /// Those that the keeper is not asked yet.
+    later: VecDeque<(String, LookupReply)>,
     next: u32,
 }
 
 impl fmt::Debug for Lookups {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Lookups(next: {})", self.next)
+    }
+}
+
+/// The most lookups that the keeper is asked at once: what its answers to them take has room in the socket.
+const MOST_ASKED: usize = 64;
+
+impl Lookups {
+    /// The question for the next one that may be asked now.
+    fn next_question(&mut self) -> Option<FromRunner> {
+        let waiting = self.waiting.as_mut()?;
+        if waiting.len() >= MOST_ASKED {
+            return None;
+        }
+        let (name, reply) = self.later.pop_front()?;
+        let id = self.next;
+        self.next = id.wrapping_add(1);
+        waiting.insert(id, reply);
+        Some(FromRunner::LooksUp { id, name })
     }
 }
 
@@ -61,7 +81,7 @@ impl Control {
             return Err(io::Error::from(io::ErrorKind::NotConnected));
         }
         Ok(Self {
-            socket: Mutex::new(File::from(socket)),
+            socket: Arc::new(Mutex::new(File::from(socket))),
             refusals: Mutex::default(),
             lookups: Arc::default(),
         })
@@ -83,19 +103,27 @@ impl Control {
 
     /// Starts to hear the keeper's answers, on a thread of its own.
     fn hear_answers(&self) -> io::Result<()> {
-        let socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut socket = socket.try_clone()?;
+        let writing = Arc::clone(&self.socket);
+        let mut reading = {
+            let socket = writing.lock().unwrap_or_else(PoisonError::into_inner);
+            socket.try_clone()?
+        };
         let lookups = Arc::clone(&self.lookups);
         thread::Builder::new()
             .name("answers".to_owned())
             .stack_size(ANSWERS_STACK_BYTES)
             .spawn(move || {
-                while let Ok(ToRunner::Found { id, lookup }) = read(&mut socket) {
-                    let waiting = guard(&lookups)
-                        .waiting
-                        .as_mut()
-                        .and_then(|all| all.remove(&id));
-                    if let Some(reply) = waiting {
+                while let Ok(ToRunner::Found { id, lookup }) = read(&mut reading) {
+                    let (reply, question) = {
+                        let mut lookups = guard(&lookups);
+                        let waiting = lookups.waiting.as_mut();
+                        let reply = waiting.and_then(|waiting| waiting.remove(&id));
+                        (reply, lookups.next_question())
+                    };
+                    if let Some(question) = question {
+                        send(&writing, &question);
+                    }
+                    if let Some(reply) = reply {
                         reply(lookup);
                     }
                 }
@@ -107,17 +135,21 @@ impl Control {
     /// Sends a message. If the keeper is gone there is nobody to tell, and the process is about
     /// to die with it.
     pub(crate) fn send(&self, message: &FromRunner) {
-        let too_long = || {
-            FromRunner::Ended(End::Failed(Failure::Internal {
-                reason: "what the runner has to say is longer than a frame".to_owned(),
-            }))
-        };
-        let frame =
-            encode(message, FROM_RUNNER_BYTES).or_else(|_| encode(&too_long(), FROM_RUNNER_BYTES));
-        if let Ok(frame) = frame {
-            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = socket.write_all(&frame);
-        }
+        send(&self.socket, message);
+    }
+}
+
+fn send(socket: &Mutex<File>, message: &FromRunner) {
+    let too_long = || {
+        FromRunner::Ended(End::Failed(Failure::Internal {
+            reason: "what the runner has to say is longer than a frame".to_owned(),
+        }))
+    };
+    let frame =
+        encode(message, FROM_RUNNER_BYTES).or_else(|_| encode(&too_long(), FROM_RUNNER_BYTES));
+    if let Ok(frame) = frame {
+        let mut socket = socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = socket.write_all(&frame);
     }
 }
 
@@ -143,7 +175,7 @@ impl lighter_wasm::Host for Control {
     }
 
     fn look_up(&self, name: String, reply: LookupReply) {
-        let id = {
+        let question = {
             let mut lookups = guard(&self.lookups);
             if lookups.waiting.is_none() {
                 if self.hear_answers().is_err() {
@@ -152,14 +184,12 @@ impl lighter_wasm::Host for Control {
                 }
                 lookups.waiting = Some(HashMap::new());
             }
-            let id = lookups.next;
-            lookups.next = id.wrapping_add(1);
-            if let Some(waiting) = &mut lookups.waiting {
-                waiting.insert(id, reply);
-            }
-            id
+            lookups.later.push_back((name, reply));
+            lookups.next_question()
         };
-        self.send(&FromRunner::LooksUp { id, name });
+        if let Some(question) = question {
+            self.send(&question);
+        }
     }
 
     fn set_up(&self) {

@@ -35,7 +35,13 @@ impl NetworkNamespace {
                 in_child(flags, &mut || {
                     raise_loopback()?;
                     let network = open_own(c"/proc/self/ns/net")?;
-                    Ok([network, open_own(c"/proc/self/ns/user")?])
+                    match open_own(c"/proc/self/ns/user") {
+                        Ok(user) => Ok([network, user]),
+                        Err(error) => {
+                            call!(SYS_close, network)?;
+                            Err(error)
+                        }
+                    }
                 })
                 .map(Self::of)
             }

@@ -72,6 +72,22 @@ fn name_is_looked_up_with_its_aliases_and_in_both_families() {
 }
 
 #[test]
+fn name_is_looked_up_by_wasi_0_3() {
+    let (workspace, server) = (workspace(), server());
+    let dns = server.address.to_string();
+    let look_up = |grant: &str, name: &str| {
+        let flags = ["run", "--dns", &dns, "--allow-dns", grant];
+        let run = workspace.lighter(flags).arg(programs::sockets_p3());
+        run.args(["lookup", name]).run()
+    };
+    look_up("alias.example", "alias.example").assert(0, "192.0.2.9\n");
+    look_up("*", "nothing.example").assert(1, "ErrorCode::NameUnresolvable\n");
+    look_up("*", "refused.example").assert(1, "ErrorCode::TemporaryResolverFailure\n");
+    look_up("*", "a b").assert(1, "ErrorCode::InvalidArgument\n");
+    look_up("other.example", "alias.example").assert(1, "ErrorCode::AccessDenied\n");
+}
+
+#[test]
 fn answer_that_does_not_fit_is_asked_for_again() {
     let (workspace, server) = (workspace(), server());
     let (code, text) = look_up(&workspace, &server, "long.example");
@@ -211,7 +227,7 @@ fn ceiling_is_not_exceeded() {
     let config = workspace.write(
         "config.toml",
         format!(
-            "[ceiling]\nallow-net = [\"loopback.example\", \"udp://{}:53\"]\nallow-dns = \"*.example\"\n",
+            "[ceiling]\nallow-net = [\"loopback.example\", \"{}:53\"]\nallow-dns = \"*.example\"\n",
             server.address
         ),
     );

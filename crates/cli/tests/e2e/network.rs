@@ -496,3 +496,33 @@ fn network_that_is_not_there_is_refused() {
     let words = ["invalid grant network \"shop\": there is no network of that name"];
     refused.assert_refused(125, &words);
 }
+
+#[test]
+fn sockets_of_wasi_0_3_serve_and_reach() {
+    let workspace = workspace();
+    let program = programs::sockets_p3();
+    let port = free_port();
+    let flag = format!("{port}:7000");
+    let words = ["serve", "[::]:7000", "2"];
+    let outcome = thread::scope(|scope| {
+        let server = scope.spawn(|| run(&workspace, &["-p", &flag], &program, &words));
+        for ip in [LOOPBACK, LOOPBACK_V6] {
+            assert_eq!(exchange(ip, port, "hello"), "hello");
+        }
+        server.join().expect("it ends")
+    });
+    outcome.assert(0, "ready\n10 bytes\n");
+    let own = ["own", "127.0.0.1:7001", "hello"];
+    run(&workspace, &["-p", &flag], &program, &own).assert(0, "hello\n");
+    let (granted, other) = (Echo::udp(LOOPBACK), Echo::udp(LOOPBACK));
+    let flags = ["--allow-net", granted.address.as_str()];
+    for verb in ["send", "send-connected"] {
+        let sent = [verb, granted.address.as_str(), "hello"];
+        run(&workspace, &flags, &program, &sent).assert(0, "hello\n");
+        let sent = [verb, other.address.as_str(), "hello"];
+        let refused = run(&workspace, &flags, &program, &sent);
+        refused.assert(1, "ErrorCode::AccessDenied\n");
+    }
+    let denied = run(&workspace, &[], &program, &["send", "127.0.0.1:1", "a"]);
+    denied.assert(1, "ErrorCode::AccessDenied\n");
+}

@@ -86,7 +86,11 @@ fn verdict_is_the_same_by_each_interface() {
     let (workspace, port) = (workspace(), answer());
     let by_hand = programs::wasmedge_sockets();
     let component = programs::sockets_component();
-    let interfaces = [("WASI 0.2", component), ("WasmEdge's sockets", by_hand)];
+    let interfaces = [
+        ("WASI 0.2", component),
+        ("WASI 0.3", programs::sockets_p3()),
+        ("WasmEdge's sockets", by_hand),
+    ];
     for (grants, to, by_tcp, by_udp) in TABLE {
         if grants.contains(&"[::]/0") {
             // No network is written so.

@@ -45,6 +45,11 @@ pub fn sockets_component() -> PathBuf {
     build("sockets", &[]).join("component.wasm")
 }
 
+/// Connects, serves, sends, receives and looks up as its arguments say; WASI 0.3.
+pub fn sockets_p3() -> PathBuf {
+    build("sockets-p3", &[]).join("sockets-p3.wasm")
+}
+
 /// Uses the socket functions of WasmEdge, declared by hand, as its arguments say; WASI 0.1.
 pub fn wasmedge_sockets() -> PathBuf {
     build("wasmedge-sockets", &[]).join("by-hand.wasm")

@@ -8,8 +8,9 @@ mod published;
 
 pub use built::{
     assemblyscript, c, cpp, files_p3, go, javascript_command, lua, probe, probe_component,
-    python_command, ripgrep, ripgrep_component, sockets, sockets_component, sqlite_shell, streams,
-    threads, wasmedge_sockets, wasmedge_sockets_by_crate, wasmedge_sockets_with_threads, zig,
+    python_command, ripgrep, ripgrep_component, sockets, sockets_component, sockets_p3,
+    sqlite_shell, streams, threads, wasmedge_sockets, wasmedge_sockets_by_crate,
+    wasmedge_sockets_with_threads, zig,
 };
 pub use published::{
     Yosys, esbuild_gojs, quickjs, ruby, ruby_for_javascript, sqlite_of_2019, yosys,
@@ -29,6 +30,7 @@ pub const ALL: &[(&str, Ensure)] = &[
     ("probe", || drop(probe())),
     ("threads", || drop(threads())),
     ("sockets", || drop(sockets())),
+    ("sockets_p3", || drop(sockets_p3())),
     ("wasmedge_sockets", || drop(wasmedge_sockets())),
     ("streams", || drop(streams())),
     ("files_p3", || drop(files_p3())),

@@ -250,7 +250,9 @@ impl NetworkPolicy {
             kind: AddressKind::of(server),
             names: &[],
         };
-        self.within_ceilings(Transport::Udp, &to) == Verdict::Allowed
+        [Transport::Udp, Transport::Tcp]
+            .into_iter()
+            .all(|transport| self.within_ceilings(transport, &to) == Verdict::Allowed)
     }
 
     /// Whether a guest may look a name up.

@@ -167,11 +167,19 @@ impl Mediator {
             }
             return socket.connect(address).map(|()| 0);
         }
-        if let Some(connected) = self.connect_privately(call, descriptor, &socket, address) {
-            return connected.map(|()| 0);
+        let is_own = address.ip().is_loopback() && self.memory.private.has_port(address.port());
+        if is_own {
+            match self.connect_privately(call, descriptor, &socket, address) {
+                // Nobody listens there, so somebody of the host's may be meant.
+                Err(Errno::CONNREFUSED) => {}
+                connected => return connected.map(|()| 0),
+            }
         }
         let address = match self.own_published(address) {
             Some(shown) => shown,
+            None if is_own && self.verdict(Protocol::Tcp, address) != Verdict::Allowed => {
+                return Err(Errno::CONNREFUSED);
+            }
             None => {
                 self.check(Protocol::Tcp, address)?;
                 address
@@ -187,38 +195,22 @@ impl Mediator {
         connected.map(|()| 0)
     }
 
-    /// Connects to a port of the runner's own that the host does not show, if somebody may listen there.
+    /// Connects to a port of the runner's own that the host does not show.
     fn connect_privately(
         &mut self,
         call: &Call,
         descriptor: RawFd,
         socket: &Socket,
         address: SocketAddr,
-    ) -> Option<Result<(), Errno>> {
-        let is_inside = AddressKind::of(address.ip()) == AddressKind::Loopback
-            && self.memory.private.has_port(address.port());
-        if !is_inside {
-            return None;
+    ) -> Result<(), Errno> {
+        if self.memory.private.has(socket)? {
+            return socket.connect(address);
         }
-        let connected = match self.memory.private.has(socket) {
-            Ok(true) => socket.connect(address),
-            Ok(false) => match self.memory.private.twin(socket) {
-                Ok(twin) => {
-                    let connected = twin.connect(address);
-                    match connected {
-                        Err(Errno::CONNREFUSED) => connected,
-                        _ => self.replace(call, descriptor, &twin).and(connected),
-                    }
-                }
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        if connected == Err(Errno::CONNREFUSED) {
-            self.memory.private.remove(address.port());
-            return None;
+        let twin = self.memory.private.twin(socket)?;
+        match twin.connect(address) {
+            Err(Errno::CONNREFUSED) => Err(Errno::CONNREFUSED),
+            connected => self.replace(call, descriptor, &twin).and(connected),
         }
-        Some(connected)
     }
 
     /// Where the host shows a port of the runner's own, which it calls by its own number.
@@ -227,7 +219,7 @@ impl Mediator {
             self.network.published.iter().find(|port| {
                 port.protocol == Protocol::Tcp && port.container_port == address.port()
             })?;
-        let is_inside = AddressKind::of(address.ip()) == AddressKind::Loopback;
+        let is_inside = address.ip().is_loopback();
         let host = port.host_address.unwrap_or_else(|| address.ip());
         is_inside.then(|| SocketAddr::new(host, port.host_port))
     }
@@ -243,7 +235,7 @@ impl Mediator {
             return socket.bind(address).map(|()| 0);
         }
         let inner = meant(address).ip();
-        if AddressKind::of(inner) != AddressKind::Loopback {
+        if !inner.is_loopback() {
             // Its own are the loopback's, and all.
             return Err(Errno::ADDRNOTAVAIL);
         }
@@ -253,11 +245,7 @@ impl Mediator {
             });
         match (published, socket.protocol) {
             (Some(port), protocol) => {
-                for reserved in &self.network.reserved {
-                    // From now on the guest's own socket holds it.
-                    set_socket_reuseaddr(reserved, true)?;
-                }
-                socket.bind_published(port)?;
+                self.beside_reservations(|| socket.bind_published(port))?;
                 if protocol == Protocol::Udp {
                     socket.hear_all()?;
                 }
@@ -269,6 +257,19 @@ impl Mediator {
             (None, Protocol::Udp) => socket.bind(SocketAddr::new(address.ip(), 0))?,
         }
         Ok(0)
+    }
+
+    /// Does something with a port of the host's that is held for the runner: nobody else may meanwhile, or
+    /// afterwards, when the runner has let go of it.
+    fn beside_reservations<T>(&self, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let share = |is_shared: bool| {
+            let mut reserved = self.network.reserved.iter();
+            reserved.try_for_each(|reserved| set_socket_reuseaddr(reserved, is_shared))
+        };
+        share(true)?;
+        let done = act();
+        share(false)?;
+        done
     }
 
     /// Binds a socket in the private network, which takes the place of the runner's.
@@ -312,8 +313,12 @@ impl Mediator {
 
     /// Lets a peer be heard that a socket speaks to, to which no stranger may come.
     fn admit(&mut self, socket: &Socket, peer: SocketAddr) -> Result<(), Errno> {
-        match self.memory.peers.speak(socket.cookie()?, peer) {
-            Some(peers) => socket.hear_only(peers),
+        let cookie = socket.cookie()?;
+        let heard = self.memory.peers.speak(cookie, peer);
+        match heard.map(<[SocketAddr]>::to_vec) {
+            Some(peers) => socket.hear_only(&peers).inspect_err(|_| {
+                self.memory.peers.forget(cookie);
+            }),
             None => Ok(()),
         }
     }
@@ -338,8 +343,11 @@ impl Mediator {
         if socket.protocol != Protocol::Tcp {
             return Err(Errno::OPNOTSUPP);
         }
-        if self.is_shown(&socket)? || self.memory.private.has(&socket)? {
+        if self.memory.private.has(&socket)? || self.network.is_host {
             return socket.listen(backlog).map(|()| 0);
+        }
+        if self.is_shown(&socket)? {
+            return self.beside_reservations(|| socket.listen(backlog).map(|()| 0));
         }
         let local = socket.local()?;
         let twin = self.private_twin(&socket, local.port())?;
@@ -428,8 +436,11 @@ impl Mediator {
         // Who was accepted has one of the addresses that a listener on all of them stands for.
         let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
         let mut published = self.network.published.iter();
-        let shown = published
-            .find(|port| port.is_at(socket.protocol, local) || port.is_at(socket.protocol, any));
+        let is_private = self.memory.private.has(&socket)?;
+        let shown = published.find(|port| {
+            let is_at = |address| port.is_at(socket.protocol, address);
+            !is_private && (is_at(local) || is_at(any))
+        });
         if let Some(port) = shown {
             local.set_port(port.container_port);
         }
@@ -472,12 +483,19 @@ impl Mediator {
         Socket::examine(duplicate)
     }
 
-    /// Whether an address may be reached.
+    /// Refuses an address that may not be reached.
     fn check(&self, protocol: Protocol, address: SocketAddr) -> Result<(), Errno> {
-        let transport = match protocol {
-            Protocol::Tcp => Transport::Tcp,
-            Protocol::Udp => Transport::Udp,
-        };
+        match self.verdict(protocol, address) {
+            Verdict::Allowed => Ok(()),
+            Verdict::Refused(reason) => {
+                self.refuse(transport(protocol), address, reason);
+                Err(Errno::ACCESS)
+            }
+        }
+    }
+
+    /// Whether an address may be reached.
+    fn verdict(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
         let names = self
             .network
             .pins
@@ -493,13 +511,7 @@ impl Mediator {
             kind,
             names: &names,
         };
-        match self.network.policy.may_reach(transport, &to) {
-            Verdict::Allowed => Ok(()),
-            Verdict::Refused(reason) => {
-                self.refuse(transport, address, reason);
-                Err(Errno::ACCESS)
-            }
-        }
+        self.network.policy.may_reach(transport(protocol), &to)
     }
 
     fn refuse(&self, transport: Transport, address: SocketAddr, reason: Reason) {
@@ -508,6 +520,13 @@ impl Mediator {
             address: address.to_string(),
             reason,
         });
+    }
+}
+
+fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Udp => Transport::Udp,
     }
 }
 

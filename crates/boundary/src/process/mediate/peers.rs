@@ -12,7 +12,7 @@ const LATEST: Duration = Duration::from_secs(120);
 const MOST: usize = 1 << 16;
 
 /// The most that one socket hears, of whom it has spoken to: the last ones.
-const MOST_HEARD: usize = 32;
+const MOST_HEARD: usize = 16;
 
 /// The most sockets of which it is known whom they have spoken to.
 const MOST_SPEAKERS: usize = 4096;
@@ -56,6 +56,11 @@ impl Peers {
         }
         heard.push(peer);
         Some(heard)
+    }
+
+    /// Forgets whom a socket has spoken to.
+    pub(super) fn forget(&mut self, socket: u64) {
+        self.heard.remove(&socket);
     }
 
     /// Whether a peer has sent something lately.

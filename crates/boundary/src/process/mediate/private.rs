@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub(super) struct Private {
     network: Option<Made>,
+    /// Whether this system lets nobody make one.
+    is_impossible: bool,
     /// The ports of TCP that were bound in it.
     ports: BTreeSet<u16>,
 }
@@ -37,8 +39,12 @@ impl Private {
     pub(super) fn twin(&mut self, socket: &Socket) -> Result<Socket, Errno> {
         let made = match &mut self.network {
             Some(made) => made,
+            _ if self.is_impossible => return Err(Errno::ACCESS),
             none => {
-                let namespace = NetworkNamespace::make().map_err(|_| Errno::ACCESS)?;
+                let namespace = NetworkNamespace::make().map_err(|_| {
+                    self.is_impossible = true;
+                    Errno::ACCESS
+                })?;
                 let probe = namespace.socket(libc::AF_INET, libc::SOCK_STREAM)?;
                 let cookie = super::sockets::network_of(&probe)?;
                 none.insert(Made { namespace, cookie })
@@ -58,10 +64,5 @@ impl Private {
     /// Whether somebody may listen there.
     pub(super) fn has_port(&self, port: u16) -> bool {
         self.ports.contains(&port)
-    }
-
-    /// Notes that nobody listens there any more.
-    pub(super) fn remove(&mut self, port: u16) {
-        self.ports.remove(&port);
     }
 }
