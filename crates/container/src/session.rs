@@ -195,6 +195,10 @@ impl Session {
                 .filter(|_| !self.workload.is_memory_held()),
             threads: self.workload.are_threads_own().then_some(threads),
             has_network: self.network.is_some(),
+            has_published: self
+                .network
+                .as_ref()
+                .is_some_and(|network| !network.published.is_empty()),
         }
     }
 

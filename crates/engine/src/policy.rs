@@ -42,6 +42,7 @@ fn holder(group: Group) -> &'static str {
         Group::Files => "programs with files",
         Group::SealFilter => "poorer systems",
         Group::Network => "programs with a network",
+        Group::Published => "programs with published ports",
     }
 }
 

@@ -40,6 +40,7 @@ fn lock_once(artifact: &str, files: &[FileRight]) {
         artifact: Some(artifact),
         files,
         has_network: false,
+        has_published: false,
         bounds: Bounds {
             data_bytes: None,
             address_bytes: None,

@@ -37,6 +37,8 @@ pub struct Grants<'a> {
     pub files: &'a [FileRight],
     /// Whether sockets were granted: the keeper is then asked for each, and where it leads.
     pub has_network: bool,
+    /// Whether the host shows ports of it: the keeper is then asked for a socket's own address too.
+    pub has_published: bool,
     /// What the role may use up.
     pub bounds: Bounds,
     /// Whether its root is its own, with nothing in it but what it was given.
@@ -144,6 +146,7 @@ pub fn lock(role: Role, grants: &Grants<'_>) -> Result<Lock, LockError> {
     let has = seccomp::Has {
         files: !grants.files.is_empty(),
         network: grants.has_network,
+        published: grants.has_network && grants.has_published,
         seal_filter: lock.forbids_paths || !seccomp::has_seal(),
     };
     match seccomp::restrict(role, has) {

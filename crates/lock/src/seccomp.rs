@@ -24,6 +24,8 @@ pub(crate) struct Has {
     pub(crate) files: bool,
     /// Those for sockets, some of which the keeper makes.
     pub(crate) network: bool,
+    /// Those of sockets that the host shows under other numbers.
+    pub(crate) published: bool,
     /// The one by which [`seal_code`] puts on another filter.
     pub(crate) seal_filter: bool,
 }
@@ -38,6 +40,7 @@ pub(crate) fn restrict(role: Role, has: Has) -> Result<Option<OwnedFd>, LockErro
         .filter(|call| match call.group {
             Group::Files => has.files,
             Group::Network => has.network,
+            Group::Published => has.published,
             Group::SealFilter => has.seal_filter,
             Group::Base | Group::Code | Group::Read => true,
         })
@@ -60,8 +63,8 @@ pub(crate) fn restrict(role: Role, has: Has) -> Result<Option<OwnedFd>, LockErro
             (call.number, when)
         })
         .collect();
-    // Directories widen a call that every role has: of two rules for a number the later one, which
-    // is the one for files, counts.
+    // Directories widen a call that every role has, and published ports change one: of two rules for a
+    // number the later one counts.
     rules.reverse();
     rules.sort_by_key(|rule| rule.0);
     rules.dedup_by_key(|rule| rule.0);

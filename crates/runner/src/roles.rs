@@ -42,6 +42,7 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
             threads: confinement.threads,
         },
         has_network: confinement.has_network,
+        has_published: confinement.has_published,
         has_own_root: confinement.has_own_root,
         may_lack_parts: confinement.may_lack_parts,
     };
@@ -119,6 +120,7 @@ fn without_files(bounds: Bounds, confinement: Confinement) -> Grants<'static> {
         artifact: None,
         files: &[],
         has_network: false,
+        has_published: false,
         bounds,
         has_own_root: confinement.has_own_root,
         may_lack_parts: confinement.may_lack_parts,

@@ -74,6 +74,8 @@ pub struct Confinement {
     pub threads: Option<u32>,
     /// Whether it makes sockets, for each of which it asks the keeper.
     pub has_network: bool,
+    /// Whether the host shows ports of it, under numbers of its own.
+    pub has_published: bool,
 }
 
 /// What a keeper says after its order.

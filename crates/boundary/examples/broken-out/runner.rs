@@ -62,6 +62,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                 artifact: Some(&format!("{}/artifact", stage.code)),
                 files: &[right(&stage.read_only, false), right(&stage.writable, true)],
                 has_network: false,
+                has_published: false,
                 bounds: BOUNDS,
                 has_own_root: true,
                 may_lack_parts: false,
@@ -73,6 +74,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                 artifact: None,
                 files: &[],
                 has_network: true,
+                has_published: true,
                 bounds: BOUNDS,
                 has_own_root: true,
                 may_lack_parts: false,
@@ -89,6 +91,7 @@ fn put_lock_on(stage: &Stage) -> Result<(), LockError> {
                 artifact: None,
                 files: &[],
                 has_network: false,
+                has_published: false,
                 bounds: Bounds {
                     data_bytes: None,
                     address_bytes: Some(64 << 20),

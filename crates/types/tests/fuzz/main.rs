@@ -176,6 +176,7 @@ fn frames() -> Vec<Vec<u8>> {
         data_bytes: Some(1 << 30),
         threads: None,
         has_network: true,
+        has_published: true,
     };
     let to = to.map(|task| Order { confinement, task });
     let to = to.iter().map(|m| encode(m, TO_RUNNER_BYTES));
