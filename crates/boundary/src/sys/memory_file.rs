@@ -1,6 +1,7 @@
 //! Files in memory whose content can be fixed for good, to pass between processes.
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -20,8 +21,18 @@ pub fn create(name: &CStr) -> io::Result<File> {
 /// Somebody has it mapped for writing.
 pub fn seal(file: &File) -> io::Result<()> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    for _ in 1..SEAL_ATTEMPTS {
+        match fcntl_add_seals(file, seals) {
+            Err(Errno::BUSY) => {}
+            sealed => return Ok(sealed?),
+        }
+    }
     Ok(fcntl_add_seals(file, seals)?)
 }
+
+/// How often a seal is tried. A page that the kernel itself holds for a moment, to age or to move it, is taken
+/// for one that somebody may write to, and is waited for a sixth of a second (`memfd_wait_for_pins` of Linux).
+const SEAL_ATTEMPTS: u32 = 10;
 
 #[cfg(test)]
 mod tests {
