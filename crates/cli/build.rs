@@ -1,10 +1,10 @@
 //! Puts the functions of a warm start beside each other (`scripts/start-order`).
 
 fn main() {
-    let directory = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     println!("cargo:rerun-if-changed=start.ld");
     println!("cargo:rustc-link-arg-bins=-T");
-    println!("cargo:rustc-link-arg-bins={directory}/start.ld");
+    // Of the workspace, where Cargo runs the compiler: a target directory may serve several checkouts.
+    println!("cargo:rustc-link-arg-bins=crates/cli/start.ld");
     println!("cargo:rerun-if-env-changed=LIGHTER_LINK_MAP");
     if let Ok(map) = std::env::var("LIGHTER_LINK_MAP") {
         println!("cargo:rustc-link-arg-bins=-Wl,-Map={map}");

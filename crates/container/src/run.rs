@@ -165,7 +165,7 @@ impl Run<'_> {
                 Event::Deadline if is_past(self.settle_at) => {
                     self.settle_at = None;
                     session.settle();
-                    lighter_memory::give_back_program();
+                    lighter_memory::before_wait();
                 }
                 Event::Deadline if self.is_time_to_tell() => self.tell(),
                 Event::Message(message) => {

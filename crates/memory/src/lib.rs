@@ -7,7 +7,7 @@
 mod cache;
 mod program;
 
-pub use crate::program::give_back_program;
+pub use crate::program::before_wait;
 
 use dlmalloc::Dlmalloc;
 use lighter_types::exit;

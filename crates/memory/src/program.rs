@@ -1,14 +1,26 @@
 //! The pages of the program file that this process has mapped.
 
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A part of the program that is mapped: its address and length in bytes.
 type Part = (usize, usize);
 
+/// Whether this process has waited before.
+static HAS_WAITED: AtomicBool = AtomicBool::new(false);
+
+/// Gives back the program's pages before the first of a process's waits: whoever never waits ends sooner than
+/// it would pay.
+pub fn before_wait() {
+    if !HAS_WAITED.load(Ordering::Relaxed) && !HAS_WAITED.swap(true, Ordering::Relaxed) {
+        give_back_program();
+    }
+}
+
 /// Unmaps the pages of the program's code and constants that this process came by so far: those of a start,
 /// which whoever waits needs no more. What is needed again is mapped again from the page cache, sixteen
 /// pages at a time.
-pub fn give_back_program() {
+fn give_back_program() {
     for (address, length) in constant_parts() {
         // SAFETY: the pages are a private mapping of the program file that nobody can have written to, as
         // it is not writable, so the kernel has the same bytes to give at the next touch.

@@ -192,10 +192,6 @@ impl lighter_wasm::Host for Control {
         }
     }
 
-    fn set_up(&self) {
-        lighter_memory::give_back_program();
-    }
-
     fn wants_input(&self) {
         self.send(&FromRunner::WantsInput);
     }

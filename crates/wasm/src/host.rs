@@ -23,9 +23,6 @@ pub trait Host: Send + Sync {
         reply(Err(LookupError::Permanent));
     }
 
-    /// Tells that the guest is set up, and that all that follows is its own doing.
-    fn set_up(&self) {}
-
     /// Tells that the guest wants to read standard input, which is a terminal, and that nothing
     /// is there. It is told once until something came.
     fn wants_input(&self) {}

@@ -37,7 +37,6 @@ pub(crate) async fn call(run: Run, state: ComponentState) -> Result<End, Failure
             });
         }
     };
-    store.data().host.set_up();
     let called = match &run.entry {
         Entry::Run(function) => call_run(&mut store, &instance, function).await,
         Entry::Invoke {

@@ -86,6 +86,7 @@ fn try_run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> Result
     // File operations run on this thread; a wait for a slow standard stream takes a helper.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time();
+    builder.on_thread_park(lighter_memory::before_wait);
     if state.has_network {
         builder.enable_io();
     }

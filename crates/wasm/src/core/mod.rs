@@ -57,13 +57,12 @@ struct Program {
     instance: InstancePre<CoreState>,
     entry: Entry,
     dump: Arc<Dump>,
-    host: Arc<dyn Host>,
 }
 
 fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Program, Failure> {
     let plan = link::plan(module, &bundle.stubs, &bundle.denials)?;
     let budget = Budget::new(bundle.limits.memory_bytes);
-    let context = WasiContext::new(&bundle, plan.accepts, Arc::clone(&host)).map(Arc::new)?;
+    let context = WasiContext::new(&bundle, plan.accepts, host).map(Arc::new)?;
     let dump = Arc::new(Dump::new(&bundle));
     let threads = plan.has_threads.then(|| {
         Arc::new(ThreadGroup::new(
@@ -88,7 +87,6 @@ fn prepare(module: &Module, bundle: Bundle, host: Arc<dyn Host>) -> Result<Progr
         instance,
         entry: bundle.entry,
         dump,
-        host,
     })
 }
 
@@ -116,7 +114,6 @@ impl Program {
     fn call_entry(&mut self) -> Result<(), Course> {
         let entry = find_entry(self.instance.module(), &self.entry)?;
         let instance = self.instance.instantiate(&mut self.store)?;
-        self.host.set_up();
         match entry {
             Found::Start => self.call(&instance, "_start"),
             Found::Nothing => Ok(()),

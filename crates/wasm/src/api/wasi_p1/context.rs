@@ -110,7 +110,9 @@ impl WasiContext {
 
     /// Looks a host name up, and waits for the answer.
     pub(super) fn look_up(&self, text: &str) -> Lookup {
-        names::answer(names::look_up(self.host.as_ref(), text).blocking_recv())
+        let answer = names::look_up(self.host.as_ref(), text);
+        lighter_memory::before_wait();
+        names::answer(answer.blocking_recv())
     }
 
     /// The error number for a failed call on a path or on what was opened by it. What a grant

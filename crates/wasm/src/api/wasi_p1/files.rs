@@ -119,6 +119,11 @@ fn fd_read(
             stream.expect_input();
         }
         check_ready(&descriptor, PollFlags::IN)?;
+        if let Kind::Stream(stream) = &descriptor.kind
+            && !stream.is_regular()
+        {
+            lighter_memory::before_wait();
+        }
         let done = memory.read_into(pieces, count, |pieces| {
             patiently(&descriptor, PollFlags::IN, || {
                 rustix::io::readv(file, pieces)

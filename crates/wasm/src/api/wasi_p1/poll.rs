@@ -178,6 +178,9 @@ fn wait(subscriptions: &[Subscription]) -> Result<Vec<Record<32>>, Errno> {
                 _ => None,
             })
             .collect();
+        if timeout != Some(0) {
+            lighter_memory::before_wait();
+        }
         match poll(&mut fds, timeout.map(clocks::timespec).as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),

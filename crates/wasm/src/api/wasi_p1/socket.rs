@@ -216,6 +216,7 @@ impl Socket {
         let rest = deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
             .map(timespec);
+        lighter_memory::before_wait();
         match poll(&mut [PollFd::new(&self.fd, events)], rest.as_ref()) {
             Ok(0) => Err(rustix::io::Errno::INPROGRESS),
             Ok(_) => Ok(true),
