@@ -14,7 +14,9 @@
 use crate::role::ask_role;
 use lighter_boundary::{Boundary, Network};
 use lighter_types::grant::{DnsServer, HostGrant, HostName};
-use lighter_types::network::{AskedName, Lookup, LookupError, NameServers, Source, canonical};
+use lighter_types::network::{
+    AskedName, Lookup, LookupError, MOST_SERVERS, NameServers, Source, canonical,
+};
 use lighter_types::runner_protocol::{
     FromRunner, MOST_ADDRESSES, Resolution, ResolveOrder, ServerLink, Task,
 };
@@ -443,9 +445,6 @@ impl Worker {
         }
     }
 }
-
-/// The most servers that are asked (`MAXNS` of `resolv.conf(5)`).
-const MOST_SERVERS: usize = 3;
 
 fn read_system_servers() -> NameServers {
     let mut text = Vec::new();

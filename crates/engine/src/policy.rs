@@ -77,13 +77,13 @@ fn condition(when: When) -> String {
                 .iter()
                 .map(|(level, options)| format!("{} of level {level}", join(options)))
                 .collect();
-            let asked = asked.map(|(level, option)| {
+            let asked = asked.iter().map(|(level, option)| {
                 format!("; the keeper decides on {option} of level {level}")
             });
             format!(
                 "option is one of {}{}",
                 levels.join("; "),
-                asked.unwrap_or_default()
+                asked.collect::<String>()
             )
         }
         When::OneOf { values: [], .. } => "on the process itself".to_owned(),

@@ -61,7 +61,7 @@ pub(crate) fn program(rules: &[Rule]) -> Vec<sock_filter> {
     let asks = rules.iter().any(|(_, when)| {
         matches!(
             when,
-            When::Asked | When::AskedUnlessNull { .. } | When::Options(_, Some(_))
+            When::Asked | When::AskedUnlessNull { .. } | When::Options(_, [_, ..])
         )
     });
     let absent = program.push(instruction(RETURN, ABSENT));
@@ -203,8 +203,8 @@ impl Backwards {
                     for option in *options {
                         verdict = self.branch(JUMP_EQUAL, *option, ends.allow, verdict);
                     }
-                    if let Some((_, option)) = asked.filter(|(asked, _)| asked == level) {
-                        self.branch(JUMP_EQUAL, option, ends.ask, verdict);
+                    for (_, option) in asked.iter().filter(|(asked, _)| asked == level) {
+                        verdict = self.branch(JUMP_EQUAL, *option, ends.ask, verdict);
                     }
                     let verdict = self.push(instruction(LOAD, argument_offset(2)));
                     // The one before it has loaded another argument over the level.
@@ -423,7 +423,10 @@ mod tests {
     fn options_are_allowed_by_level_and_name() {
         let rules: &[Rule] = &[(
             54,
-            When::Options(&[(1, &[2, 9]), (6, &[1]), (41, &[16])], Some((41, 26))),
+            When::Options(
+                &[(1, &[2, 9]), (6, &[1]), (41, &[16])],
+                &[(1, 3), (1, 4), (41, 26)],
+            ),
         )];
         let program = program(rules);
         for level in 0..64_u64 {
@@ -431,7 +434,7 @@ mod tests {
                 let is_allowed = matches!((level, option), (1, 2 | 9) | (6, 1) | (41, 16));
                 let verdict = verdict(&program, ARCHITECTURE, 54, [0, level, option, 0, 0, 0]);
                 assert_eq!(verdict == ALLOW, is_allowed, "{level} {option}");
-                let is_asked = (level, option) == (41, 26);
+                let is_asked = matches!((level, option), (1, 3 | 4) | (41, 26));
                 assert_eq!(verdict == ASK, is_asked, "{level} {option}");
                 assert!(is_allowed || is_asked || verdict == REFUSE);
             }

@@ -73,9 +73,9 @@ pub enum When {
         /// The bits.
         without: u32,
     },
-    /// If the low halves of argument 1 and 2 are a level and one of its options. With one more level and
-    /// option the call waits for the keeper.
-    Options(&'static [(u32, &'static [u32])], Option<(u32, u32)>),
+    /// If the low halves of argument 1 and 2 are a level and one of its options. With the levels and options
+    /// that come second the call waits for the keeper.
+    Options(&'static [(u32, &'static [u32])], &'static [(u32, u32)]),
 }
 
 /// One allowed call.
@@ -94,8 +94,8 @@ pub struct Call {
 }
 
 /// The calls a role may make; those of [`Group::Files`] only with directories, those of
-/// [`Group::Network`] only with the network, those of [`Group::Published`] only with published ports, those of [`Group::SealFilter`] only where the code is
-/// sealed with a filter.
+/// [`Group::Network`] only with the network, those of [`Group::Published`] only with published ports, those of
+/// [`Group::SealFilter`] only where the code is sealed with a filter.
 pub fn calls(role: Role) -> impl Iterator<Item = &'static Call> {
     CALLS.iter().filter(move |call| match call.group {
         Group::Base | Group::SealFilter => true,
@@ -144,12 +144,12 @@ const MSG_ERRQUEUE: u32 = 0x2000;
 /// TCP Fast Open connects by sending, and tells nobody where to.
 const MSG_FASTOPEN: u32 = 0x2000_0000;
 /// What a guest may set: nothing that attaches programs, joins groups, marks packets, names devices or
-/// shares a port.
+/// shares a port. The keeper is asked for SO_REUSEADDR, by which sockets of UDP share one, and IPV6_V6ONLY.
 const SET_OPTIONS: When = When::Options(
     &[
-        // SOL_SOCKET: SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE. Not SO_LINGER: whoever
-        // closes the last descriptor waits, and that may be the keeper.
-        (1, &[2, 6, 7, 8, 9]),
+        // SOL_SOCKET: SO_BROADCAST, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE. Not SO_LINGER: whoever closes the last
+        // descriptor waits, and that may be the keeper.
+        (1, &[6, 7, 8, 9]),
         // IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_QUICKACK,
         // TCP_USER_TIMEOUT.
         (6, &[1, 4, 5, 6, 12, 18]),
@@ -158,7 +158,7 @@ const SET_OPTIONS: When = When::Options(
         // IPPROTO_IPV6: IPV6_UNICAST_HOPS, IPV6_TCLASS.
         (41, &[16, 67]),
     ],
-    Some((41, 26)),
+    &[(1, 2), (41, 26)],
 );
 /// What it may read besides: SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_PROTOCOL and SO_DOMAIN.
 const READ_OPTIONS: When = When::Options(
@@ -168,7 +168,7 @@ const READ_OPTIONS: When = When::Options(
         (0, &[1, 2]),
         (41, &[16, 26, 67]),
     ],
-    None,
+    &[],
 );
 
 const fn row(
@@ -282,7 +282,8 @@ const CALLS: &[Call] = &[
     row(libc::SYS_getsockname, "getsockname", Network, Always, "the address of a socket"),
     row(libc::SYS_getsockname, "getsockname", Published, Asked, "the same, with its own port in place of the host's"),
     row(libc::SYS_getpeername, "getpeername", Network, Always, "the address of its peer"),
-    row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them; the keeper sets IPV6_V6ONLY"),
+    row(libc::SYS_getpeername, "getpeername", Published, Asked, "the same, where the peer is the program itself"),
+    row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them; the keeper sets what shares ports"),
     row(libc::SYS_getsockopt, "getsockopt", Network, READ_OPTIONS, "options, and how a connect ended"),
     row(libc::SYS_epoll_create1, "epoll_create1", Network, Always, "waiting for many sockets"),
     row(libc::SYS_epoll_ctl, "epoll_ctl", Network, Always, "waiting for many sockets"),

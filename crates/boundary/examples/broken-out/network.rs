@@ -402,6 +402,9 @@ fn options(_: &Stage, attempts: &mut Attempts) {
     let filter = [1_usize, at(&program)];
     set(attempts, "SO_ATTACH_FILTER", udp, (1, 26), &filter);
     set(attempts, "SO_REUSEPORT", tcp, (1, 15), &1_u32);
+    attempts.make("SO_REUSEADDR of UDP, by which a port is shared", || {
+        with_socket(INET, DATAGRAM, share)
+    });
     set(attempts, "SO_LINGER", tcp, (1, 13), &[1_u32, 0x7fff_ffff]);
     set(attempts, "SO_MARK", tcp, (1, 36), &1_u32);
     set(attempts, "SO_PRIORITY", tcp, (1, 12), &7_u32);
@@ -434,6 +437,15 @@ fn options(_: &Stage, attempts: &mut Attempts) {
     );
     set(attempts, "TCP_CONGESTION", tcp, (6, 13), b"reno");
     set(attempts, "TCP_REPAIR", tcp, (6, 19), &1_u32);
+}
+
+/// Whether the option is set afterwards.
+fn share(socket: usize) -> io::Result<usize> {
+    let (mut value, length) = ([1_u32], [4_u32]);
+    call(SYS_setsockopt, [socket, 1, 2, at(&value), 4])?;
+    value = [0];
+    call(SYS_getsockopt, [socket, 1, 2, at(&value), at(&length)])?;
+    if value == [0] { Err(refused()) } else { Ok(0) }
 }
 
 fn protocols(_: &Stage, attempts: &mut Attempts) {

@@ -1,6 +1,7 @@
 //! What of the boundary this machine offers.
 
 use super::cgroup::{Controller, Groups};
+use crate::sys::kernel;
 use lighter_types::limits::{LEAST_MEMORY_BYTES, Limits, MOST_THREADS, NANO_CPU};
 use std::fs;
 
@@ -178,14 +179,7 @@ fn seal() -> Result<String, String> {
 }
 
 fn kernel_from(major: u32, minor: u32, what: &str) -> Result<String, String> {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse::<u32>().ok());
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let found = kernel::version();
     if found >= (major, minor) {
         Ok(format!("Linux {}.{}", found.0, found.1))
     } else {

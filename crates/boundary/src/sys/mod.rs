@@ -2,6 +2,7 @@
 
 pub mod affinity;
 pub mod clone;
+pub mod kernel;
 pub mod memory_file;
 pub mod mount;
 pub mod network_namespace;

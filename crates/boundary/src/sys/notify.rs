@@ -1,5 +1,6 @@
 //! Calls that a filter holds back until this process has answered them (seccomp_unotify(2)).
 
+use super::kernel;
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use std::ffi::c_void;
@@ -8,7 +9,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// What the calls of a filter come in by.
 #[derive(Debug)]
-pub struct Listener(OwnedFd);
+pub struct Listener {
+    descriptor: OwnedFd,
+    /// Whether who waits for a call learns that there will be none (Linux 6.11).
+    tells_end: bool,
+}
 
 /// A call that waits for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +36,13 @@ const SYNC_WAKE_UP: u64 = 1;
 impl Listener {
     /// Takes the descriptor that the filter was made with.
     #[must_use]
-    pub fn new(listener: OwnedFd) -> Self {
+    pub fn new(descriptor: OwnedFd) -> Self {
         // An older kernel wakes the other side less directly.
-        let _ = request(&listener, SET_FLAGS, SYNC_WAKE_UP as *mut c_void);
-        Self(listener)
+        let _ = request(&descriptor, SET_FLAGS, SYNC_WAKE_UP as *mut c_void);
+        Self {
+            descriptor,
+            tells_end: kernel::version() >= (6, 11),
+        }
     }
 
     /// Waits for the next call; none once the process that makes them, by its pidfd, has ended.
@@ -42,14 +50,15 @@ impl Listener {
     /// # Errors
     /// The kernel's refusal.
     pub fn next(&self, process: BorrowedFd<'_>) -> io::Result<Option<Call>> {
+        let mut has_to_look = !self.tells_end;
         loop {
-            if !self.wait(process)? {
+            if has_to_look && !self.wait(process)? {
                 return Ok(None);
             }
             // SAFETY: it is made of numbers, for which zero is a value.
             #[expect(unsafe_code, reason = "the kernel wants it to be zero")]
             let mut notice: libc::seccomp_notif = unsafe { std::mem::zeroed() };
-            match request(&self.0, RECEIVE, (&raw mut notice).cast()) {
+            match request(&self.descriptor, RECEIVE, (&raw mut notice).cast()) {
                 Ok(_) => {
                     return Ok(Some(Call {
                         id: notice.id,
@@ -57,20 +66,20 @@ impl Listener {
                         arguments: notice.data.args,
                     }));
                 }
-                // The caller was killed meanwhile, or we were disturbed.
-                Err(Errno::NOENT | Errno::INTR | Errno::AGAIN) => {}
+                // The caller was killed meanwhile, all were, or we were disturbed.
+                Err(Errno::NOENT | Errno::INTR | Errno::AGAIN) => has_to_look = true,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Waits until there is a call; no, if there will never be one. Before Linux 6.11 the listener itself says
-    /// so only when the process is reaped, for which others may wait here.
+    /// Waits until there is a call; no, if there will never be one. An older listener itself says so only when
+    /// the process is reaped, for which others may wait here.
     fn wait(&self, process: BorrowedFd<'_>) -> io::Result<bool> {
         use rustix::event::{PollFd, PollFlags, poll};
         loop {
             let mut polled = [
-                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::new(&self.descriptor, PollFlags::IN),
                 PollFd::from_borrowed_fd(process, PollFlags::IN),
             ];
             match poll(&mut polled, None) {
@@ -96,7 +105,7 @@ impl Listener {
             error,
             flags: 0,
         };
-        match request(&self.0, ANSWER, (&raw mut answer).cast()) {
+        match request(&self.descriptor, ANSWER, (&raw mut answer).cast()) {
             Ok(_) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -122,13 +131,13 @@ impl Listener {
             newfd,
             newfd_flags: libc::O_CLOEXEC.cast_unsigned(),
         };
-        request(&self.0, ADD_DESCRIPTOR, (&raw mut addition).cast()).map(drop)
+        request(&self.descriptor, ADD_DESCRIPTOR, (&raw mut addition).cast()).map(drop)
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.descriptor.as_fd()
     }
 }
 

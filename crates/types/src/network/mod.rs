@@ -19,4 +19,4 @@ pub use policy::{
     Destination, NetworkPolicy, PinnedName, Reach, Reason, Source, Transport, Verdict, meant,
 };
 pub use ports::PublishedPort;
-pub use servers::{NameServer, NameServers};
+pub use servers::{MOST_SERVERS, NameServer, NameServers};

@@ -29,8 +29,8 @@ pub struct NameServer {
     pub interface: Option<String>,
 }
 
-/// The most servers that are asked (`MAXNS`).
-const MOST_SERVERS: usize = 3;
+/// The most servers that are asked (`MAXNS` of `resolv.conf(5)`).
+pub const MOST_SERVERS: usize = 3;
 
 /// The most domains that are searched.
 const MOST_DOMAINS: usize = 6;

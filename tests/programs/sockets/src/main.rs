@@ -5,7 +5,7 @@
 //!     send ADDRESS TEXT      the same as connect, in datagrams
 //!     receive ADDRESS COUNT  echoes COUNT datagrams
 //!     inherit COUNT          serve, on the listener that is descriptor 3
-//!     own ADDRESS TEXT       listens, connects to itself, prints what arrives
+//!     own ADDRESS TEXT       listens, connects to itself, which has that address, prints what arrives
 //!     lookup NAME            prints the name's addresses
 //!     churn ADDRESS COUNT    connects so often, and again, to who hangs up at once; says so after each round
 //!     bind ADDRESS           binds and listens, prints where
@@ -80,6 +80,7 @@ fn churn(address: &str, count: &str) -> std::io::Result<String> {
 fn own(address: &str, text: &str) -> std::io::Result<String> {
     let listener = TcpListener::bind(address)?;
     let mut client = TcpStream::connect(address)?;
+    assert_eq!(client.peer_addr()?.to_string(), address);
     let (mut stream, _) = listener.accept()?;
     client.write_all(text.as_bytes())?;
     drop(client);

@@ -16,6 +16,7 @@
 //! once, through copies. A duplicate that was kept would keep the connection open, so none is.
 
 mod address;
+mod names;
 mod peers;
 mod private;
 mod sockets;
@@ -36,7 +37,7 @@ use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, PidfdGetfdFlags, pidfd_getfd};
 use sockets::{CONNECT_TIME, Socket};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -114,10 +115,11 @@ impl Mediator {
             libc::SYS_connect => self.connect(call),
             libc::SYS_bind => self.bind(call),
             libc::SYS_listen => self.listen(call),
-            libc::SYS_setsockopt => self.set_v6_only(call),
+            libc::SYS_setsockopt => self.set_option(call),
             libc::SYS_sendto => self.send(call),
             libc::SYS_recvfrom => self.receive(call),
             libc::SYS_getsockname => self.name(call),
+            libc::SYS_getpeername => self.name_peer(call),
             _ => Err(Errno::NOSYS),
         };
         answer.map(Some)
@@ -323,16 +325,23 @@ impl Mediator {
         }
     }
 
-    /// Sets whether a socket of IPv6 is for that alone, which must not change while it is bound.
-    fn set_v6_only(&self, call: &Call) -> Answer {
+    /// Sets what decides on whom a port is shared with: whether a socket of IPv6 is for that alone, which must
+    /// not change while it is bound, and whether its address may be used again.
+    fn set_option(&self, call: &Call) -> Answer {
         let [descriptor, level, option, _, length, _] = call.arguments.map(low);
-        if (level, option, length) != (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 4) {
+        if length != 4 {
             return Err(Errno::INVAL);
         }
         let mut value = [0; 4];
         peek::read(self.pid, call.arguments[3], &mut value)?;
+        let is_set = value != [0; 4];
         let socket = self.duplicate(descriptor)?;
-        socket.set_v6_only(value != [0; 4]).map(|()| 0)
+        match (level, option) {
+            (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => socket.set_v6_only(is_set)?,
+            (libc::SOL_SOCKET, libc::SO_REUSEADDR) => socket.set_reuse(is_set)?,
+            _ => return Err(Errno::INVAL),
+        }
+        Ok(0)
     }
 
     /// Lets a socket listen where it was bound: to what the host shows, or else in the private network. Without
@@ -410,8 +419,7 @@ impl Mediator {
             // TCP has no address to tell.
             return Err(Errno::OPNOTSUPP);
         }
-        let mut room = [0; 4];
-        peek::read(self.pid, length_at, &mut room)?;
+        let room = self.room(length_at)?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let Memory {
             datagram, peers, ..
@@ -421,47 +429,8 @@ impl Mediator {
         peers.add(socket.cookie()?, meant(from));
         let datagram = datagram.get(..received).unwrap_or_default();
         peek::write(self.pid, buffer, datagram)?;
-        self.write_address(from, address_at, length_at, room)?;
+        self.write_address(from, (address_at, length_at), room)?;
         Ok(i64::try_from(length).unwrap_or(i64::MAX))
-    }
-
-    /// Tells a socket's own address, with the port that the runner knows it by.
-    fn name(&self, call: &Call) -> Answer {
-        let [descriptor, ..] = call.arguments.map(low);
-        let [_, address_at, length_at, ..] = call.arguments;
-        let mut room = [0; 4];
-        peek::read(self.pid, length_at, &mut room)?;
-        let socket = self.duplicate(descriptor)?;
-        let mut local = socket.local()?;
-        // Who was accepted has one of the addresses that a listener on all of them stands for.
-        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
-        let mut published = self.network.published.iter();
-        let is_private = self.memory.private.has(&socket)?;
-        let shown = published.find(|port| {
-            let is_at = |address| port.is_at(socket.protocol, address);
-            !is_private && (is_at(local) || is_at(any))
-        });
-        if let Some(port) = shown {
-            local.set_port(port.container_port);
-        }
-        self.write_address(local, address_at, length_at, room)?;
-        Ok(0)
-    }
-
-    /// Puts an address into the runner's memory, as much of it as there is room for, and how long it is.
-    fn write_address(
-        &self,
-        address: SocketAddr,
-        at: u64,
-        length_at: u64,
-        room: [u8; 4],
-    ) -> Result<(), Errno> {
-        let (bytes, length) = address::write(address);
-        let room = usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)?;
-        let bytes = bytes.get(..length.min(room)).unwrap_or(&bytes);
-        let told = u32::try_from(length).unwrap_or(0).to_ne_bytes();
-        peek::write(self.pid, at, bytes)?;
-        peek::write(self.pid, length_at, &told)
     }
 
     /// Copies an address out of the runner's memory, once.

@@ -113,6 +113,15 @@ impl Socket {
         set_ipv6_v6only(&self.descriptor, is_v6_only)
     }
 
+    /// Sets whether its address may be used again at once. Sockets of UDP would share their port by it, and
+    /// have it at once without it.
+    pub(super) fn set_reuse(&self, may_reuse: bool) -> Result<(), Errno> {
+        match self.protocol {
+            Protocol::Tcp => set_socket_reuseaddr(&self.descriptor, may_reuse),
+            Protocol::Udp => Ok(()),
+        }
+    }
+
     /// Lets datagrams of these peers in, and of nobody else.
     pub(super) fn hear_only(&self, peers: &[SocketAddr]) -> Result<(), Errno> {
         socket_filter::hear_only(&self.descriptor, peers)
@@ -134,6 +143,12 @@ impl Socket {
     /// The address that it is bound to.
     pub(super) fn local(&self) -> Result<SocketAddr, Errno> {
         SocketAddr::try_from(rustix::net::getsockname(&self.descriptor)?)
+    }
+
+    /// The address of its peer.
+    pub(super) fn peer(&self) -> Result<SocketAddr, Errno> {
+        let peer = rustix::net::getpeername(&self.descriptor)?.ok_or(Errno::NOTCONN)?;
+        SocketAddr::try_from(peer)
     }
 
     /// The number by which the kernel knows it for as long as it runs.

@@ -1,0 +1,86 @@
+//! What a runner is told of its sockets' addresses: its own ports have the numbers that it knows them by.
+
+use super::sockets::Socket;
+use super::{Answer, Mediator, address, low};
+use crate::sys::notify::Call;
+use crate::sys::peek;
+use lighter_types::network::meant;
+use rustix::io::Errno;
+use std::net::{Ipv4Addr, SocketAddr};
+
+impl Mediator {
+    /// Tells a socket's own address.
+    pub(super) fn name(&self, call: &Call) -> Answer {
+        self.tell(call, |socket| {
+            let mut local = socket.local()?;
+            // Who was accepted has one of the addresses that a listener on all of them stands for.
+            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
+            let mut published = self.network.published.iter();
+            let shown = published.find(|port| {
+                let is_at = |address| port.is_at(socket.protocol, address);
+                is_at(local) || is_at(any)
+            });
+            if let Some(port) = shown
+                && !self.memory.private.has(socket)?
+            {
+                local.set_port(port.container_port);
+            }
+            Ok(local)
+        })
+    }
+
+    /// Tells the address of a socket's peer, which may be the runner itself.
+    pub(super) fn name_peer(&self, call: &Call) -> Answer {
+        self.tell(call, |socket| {
+            let mut peer = socket.peer()?;
+            let inner = meant(peer);
+            let mut published = self.network.published.iter();
+            let own = published.find(|port| {
+                let host = port.host_address.unwrap_or_else(|| inner.ip());
+                let is_at = SocketAddr::new(host, port.host_port) == inner;
+                is_at && inner.ip().is_loopback() && port.protocol == socket.protocol
+            });
+            if let Some(port) = own
+                && !self.memory.private.has(socket)?
+            {
+                peer.set_port(port.container_port);
+            }
+            Ok(peer)
+        })
+    }
+
+    /// Answers a call that asks for an address.
+    fn tell(
+        &self,
+        call: &Call,
+        address: impl FnOnce(&Socket) -> Result<SocketAddr, Errno>,
+    ) -> Answer {
+        let [descriptor, ..] = call.arguments.map(low);
+        let [_, address_at, length_at, ..] = call.arguments;
+        let room = self.room(length_at)?;
+        let socket = self.duplicate(descriptor)?;
+        self.write_address(address(&socket)?, (address_at, length_at), room)?;
+        Ok(0)
+    }
+
+    /// How much room the runner has for an address, in bytes.
+    pub(super) fn room(&self, at: u64) -> Result<usize, Errno> {
+        let mut room = [0; 4];
+        peek::read(self.pid, at, &mut room)?;
+        usize::try_from(i32::from_ne_bytes(room)).map_err(|_| Errno::INVAL)
+    }
+
+    /// Puts an address into the runner's memory, as much of it as there is room for, and how long it is.
+    pub(super) fn write_address(
+        &self,
+        address: SocketAddr,
+        (at, length_at): (u64, u64),
+        room: usize,
+    ) -> Result<(), Errno> {
+        let (bytes, length) = address::write(address);
+        let bytes = bytes.get(..length.min(room)).unwrap_or(&bytes);
+        let told = u32::try_from(length).unwrap_or(0).to_ne_bytes();
+        peek::write(self.pid, at, bytes)?;
+        peek::write(self.pid, length_at, &told)
+    }
+}
