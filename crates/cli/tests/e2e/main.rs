@@ -4,7 +4,7 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
-//! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1;
+//! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1, [`tools`] who else uses them;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
 //! worst time; [`start`] is what a start costs.
 
@@ -29,6 +29,7 @@ mod run;
 mod start;
 mod surprises;
 mod terminal;
+mod tools;
 mod wasi_p3;
 mod wasmedge;
 

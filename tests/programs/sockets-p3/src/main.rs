@@ -7,13 +7,19 @@
 //!     receive ADDRESS COUNT  echoes COUNT datagrams
 //!     own ADDRESS TEXT       listens, connects to itself, prints what arrives
 //!     lookup NAME            prints the name's addresses
+//!     relay ADDRESS TO       passes connections and datagrams on to TO, and what comes back, for ever
+//!     hold ADDRESS COUNT     takes so many connections and keeps them until the first one ends
+
+use std::cell::Cell;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use wasip3::cli::environment;
 use wasip3::sockets::ip_name_lookup::resolve_addresses;
 use wasip3::sockets::types::{
     ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, TcpSocket, UdpSocket,
 };
+use wasip3::wit_bindgen::spawn_local;
 use wasip3::wit_stream;
 
 wasip3::cli::command::export!(Sockets);
@@ -38,6 +44,8 @@ impl wasip3::exports::cli::run::Guest for Sockets {
             ["receive", at, count] => receive(at, count).await,
             ["own", at, text] => own(at, text).await,
             ["lookup", name] => return lookup(name).await,
+            ["relay", at, to] => relay(at, to).await,
+            ["hold", at, count] => hold(at, count).await,
             _ => panic!("unknown words: {words:?}"),
         };
         match done {
@@ -57,7 +65,10 @@ fn parse(text: &str) -> (IpSocketAddress, IpAddressFamily) {
     match text.parse().expect("an address") {
         SocketAddr::V4(address) => {
             let [a, b, c, d] = address.ip().octets();
-            let address = Ipv4SocketAddress { port: address.port(), address: (a, b, c, d) };
+            let address = Ipv4SocketAddress {
+                port: address.port(),
+                address: (a, b, c, d),
+            };
             (IpSocketAddress::Ipv4(address), IpAddressFamily::Ipv4)
         }
         SocketAddr::V6(address) => {
@@ -158,6 +169,70 @@ async fn own(at: &str, text: &str) -> Answer<String> {
     let connection = connections.next().await.expect("it listens");
     write(&client, text.into()).await?;
     Ok(String::from_utf8_lossy(&read(&connection).await?).into_owned())
+}
+
+async fn relay(at: &str, to: &str) -> Answer<String> {
+    let (address, family) = parse(at);
+    let (to, to_family) = parse(to);
+    let outside = UdpSocket::create(family)?;
+    outside.bind(address)?;
+    let inside = UdpSocket::create(to_family)?;
+    inside.connect(to)?;
+    spawn_local(relay_datagrams(Rc::new(outside), Rc::new(inside)));
+    let listener = TcpSocket::create(family)?;
+    listener.bind(address)?;
+    let mut connections = listener.listen()?;
+    println!("ready");
+    while let Some(outside) = connections.next().await {
+        spawn_local(async move {
+            let inside = TcpSocket::create(to_family).expect("it may");
+            if inside.connect(to).await.is_err() {
+                return;
+            }
+            let (from_outside, outside_ended) = outside.receive();
+            let (from_inside, inside_ended) = inside.receive();
+            let forth = inside.send(from_outside);
+            let back = outside.send(from_inside);
+            // Whoever ends one direction may still hear the other.
+            let _ = (forth.await, back.await, outside_ended.await, inside_ended.await);
+        });
+    }
+    Ok("over".to_owned())
+}
+
+/// Passes datagrams on for whoever sent the last one.
+async fn relay_datagrams(outside: Rc<UdpSocket>, inside: Rc<UdpSocket>) {
+    let client = Rc::new(Cell::new(None));
+    let (back_to, from, to) = (Rc::clone(&client), Rc::clone(&inside), Rc::clone(&outside));
+    spawn_local(async move {
+        loop {
+            // Nobody may be there yet, which the socket is told.
+            if let Ok((bytes, _)) = from.receive().await {
+                let _ = to.send(bytes, back_to.get()).await;
+            }
+        }
+    });
+    loop {
+        if let Ok((bytes, sender)) = outside.receive().await {
+            client.set(Some(sender));
+            let _ = inside.send(bytes, None).await;
+        }
+    }
+}
+
+async fn hold(at: &str, count: &str) -> Answer<String> {
+    let (address, family) = parse(at);
+    let socket = TcpSocket::create(family)?;
+    socket.bind(address)?;
+    let mut connections = socket.listen()?;
+    println!("ready");
+    let mut held = Vec::new();
+    for _ in 0..count.parse().expect("a number") {
+        held.push(connections.next().await.expect("it listens"));
+    }
+    println!("held");
+    read(held.first().expect("at least one")).await?;
+    Ok("over".to_owned())
 }
 
 async fn lookup(name: &str) -> Result<(), ()> {

@@ -8,6 +8,8 @@
 //!     own ADDRESS TEXT       listens, connects to itself, which has that address, prints what arrives
 //!     lookup NAME            prints the name's addresses
 //!     churn ADDRESS COUNT    connects so often, and again, to who hangs up at once; says so after each round
+//!     hold ADDRESS COUNT     takes so many connections and keeps them until the first one ends
+//!     listen ADDRESS COUNT   listens on so many ports of the system's choice, prints how many it got
 //!     bind ADDRESS           binds and listens, prints where
 //!     bind-udp ADDRESS       binds, prints where
 
@@ -26,6 +28,8 @@ fn main() {
         ["receive", address, count] => receive(address, count),
         ["inherit", count] => serve(&inherited(), count),
         ["own", address, text] => own(address, text),
+        ["hold", address, count] => hold(address, count),
+        ["listen", address, count] => Ok(listen(address, count)),
         ["churn", address, count] => churn(address, count),
         ["lookup", name] => lookup(name),
         ["bind", address] => TcpListener::bind(address)
@@ -87,6 +91,29 @@ fn own(address: &str, text: &str) -> std::io::Result<String> {
     let mut heard = String::new();
     stream.read_to_string(&mut heard)?;
     Ok(heard)
+}
+
+fn hold(address: &str, count: &str) -> std::io::Result<String> {
+    let listener = TcpListener::bind(address)?;
+    println!("ready");
+    let count = count.parse().expect("a number");
+    let mut held = listener.incoming().take(count).collect::<std::io::Result<Vec<_>>>()?;
+    println!("held");
+    let _ = held[0].read(&mut [0])?;
+    Ok("over".to_owned())
+}
+
+fn listen(address: &str, count: &str) -> String {
+    let count: usize = count.parse().expect("a number");
+    let listeners = (0..count).map(|_| TcpListener::bind(address));
+    let mut held = Vec::new();
+    for listener in listeners {
+        match listener {
+            Ok(listener) => held.push(listener),
+            Err(error) => return format!("{} and {:?}", held.len(), error.kind()),
+        }
+    }
+    held.len().to_string()
 }
 
 fn lookup(name: &str) -> std::io::Result<String> {
