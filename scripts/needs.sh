@@ -9,12 +9,13 @@ LIGHTER_TOOLCHAIN=1.95.0
 # For the product. Build scripts run on this machine, so they want `cc`; the product is linked by clang and lld.
 PACKAGES_TO_BUILD='gcc=cc libc6-dev=/usr/include/stdio.h clang=clang lld=ld.lld musl-tools=musl-gcc'
 
-# For the tests: guests in C and C++, and the clients that fetch the others.
+# For the tests: guests in C and C++, the clients that fetch the others, and whom some talk to.
 PACKAGES_TO_TEST='wasi-libc=/usr/include/wasm32-wasi/stdio.h
 libclang-rt-dev-wasm32=/usr/lib/llvm-14/lib/clang/14.0.6/lib/wasi/libclang_rt.builtins-wasm32.a
 libc++-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++.a
 libc++abi-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++abi.a
-make=make tcl=tclsh xz-utils=xz python3=python3 python3-pip=pip3 nodejs=node npm=npm'
+make=make tcl=tclsh xz-utils=xz python3=python3 python3-pip=pip3 nodejs=node npm=npm
+redis-server=redis-server postgresql=pg_ctlcluster iperf3=iperf3 dnsutils=dig netcat-openbsd=nc socat=socat'
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -52,6 +53,15 @@ need_packages() {
 		$as_root env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends $missing </dev/null >&2
 	} || die "could not install:$missing"
+	# Debian starts a server as soon as it is installed; the tests start their own.
+	for package in $missing; do
+		case $package in
+		redis-server | postgresql)
+			[ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet --now "$package" </dev/null ||
+				say "could not stop $package"
+			;;
+		esac
+	done
 }
 
 # need_rust TARGET...

