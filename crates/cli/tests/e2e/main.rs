@@ -5,7 +5,8 @@
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
 //! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1; [`databases`] are
-//! real servers, used by real clients, [`tools`] what Debian has for the network, and [`hosts`] other machines;
+//! real servers, used by real clients, [`tools`] what Debian has for the network, [`hosts`] other machines, and
+//! [`crowds`] many of everything;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
 //! worst time; [`start`] is what a start costs.
 
@@ -17,6 +18,7 @@
 
 mod bad_input;
 mod cache;
+mod crowds;
 mod databases;
 mod hosts;
 mod limits;

@@ -300,6 +300,46 @@ fn published_port_is_reached_by_the_program_itself() {
 }
 
 #[test]
+fn published_port_of_datagrams_is_reached_by_the_program_itself() {
+    let workspace = workspace();
+    let program = programs::sockets_p3();
+    for (flag, address) in [
+        ("127.0.0.1::7000/udp", "127.0.0.1:7000"),
+        ("7000/udp", "127.0.0.1:7000"),
+        ("7000/udp", "[::1]:7000"),
+    ] {
+        let words = ["own-datagrams", address, "hello"];
+        run(&workspace, &["-p", flag], &program, &words).assert(0, "hello\n");
+    }
+}
+
+#[test]
+fn program_may_listen_for_each_family() {
+    let workspace = workspace();
+    let program = programs::sockets_p3();
+    for (publish, ips) in [
+        ("", &[LOOPBACK, LOOPBACK_V6][..]),
+        ("127.0.0.1:", &[LOOPBACK]),
+    ] {
+        for addresses in [["0.0.0.0:7000", "[::]:7000"], ["[::]:7000", "0.0.0.0:7000"]] {
+            let port = free_port();
+            let flag = format!("{publish}{port}:7000");
+            let count = ips.len().to_string();
+            let [first, second] = addresses;
+            let words = ["serve-both", first, second, &count];
+            let outcome = thread::scope(|scope| {
+                let server = scope.spawn(|| run(&workspace, &["-p", &flag], &program, &words));
+                for ip in ips {
+                    assert_eq!(exchange(*ip, port, "hello"), "hello", "{flag} {first}");
+                }
+                server.join().expect("it ends")
+            });
+            outcome.assert(0, "ready\n");
+        }
+    }
+}
+
+#[test]
 fn datagram_socket_is_bound_where_nobody_comes() {
     let workspace = workspace();
     let taken = UdpSocket::bind((LOOPBACK, 0)).expect("a free port");
@@ -344,7 +384,7 @@ fn connections_that_are_over_leave_nothing_behind() {
     let program = programs::sockets_component();
     let script = workspace.command("sh").args(["-c", PRINT_HELD]);
     let script = script.arg(env!("CARGO_BIN_EXE_lighter")).arg(program);
-    let outcome = script.args([address.as_str(), "10000"]).run();
+    let outcome = script.args([address.as_str(), "100000"]).run();
     let text = outcome.stdout_text();
     let numbers: Vec<Vec<u32>> = text
         .lines()

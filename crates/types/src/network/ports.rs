@@ -36,6 +36,12 @@ impl PublishedPort {
         Some(SocketAddr::new(address, self.host_port))
     }
 
+    /// Whether the host shows it by IPv6 alone.
+    #[must_use]
+    pub fn is_v6_only(&self) -> bool {
+        self.host_address.is_some_and(|address| address.is_ipv6())
+    }
+
     /// Whether an address that a socket has is the host's side of this port.
     #[must_use]
     pub fn is_at(&self, protocol: Protocol, address: SocketAddr) -> bool {

@@ -6,6 +6,8 @@
 //!     send-connected         the same by a socket that is connected
 //!     receive ADDRESS COUNT  echoes COUNT datagrams
 //!     own ADDRESS TEXT       listens, connects to itself, prints what arrives
+//!     own-datagrams ADDRESS TEXT   binds, sends to itself, prints what comes back to the sender
+//!     serve-both FIRST SECOND COUNT   listens on two, takes COUNT connections of both and echoes each
 //!     lookup NAME            prints the name's addresses
 //!     relay ADDRESS TO       passes connections and datagrams on to TO, and what comes back, for ever
 //!     hold ADDRESS COUNT     takes so many connections and keeps them until the first one ends
@@ -43,6 +45,8 @@ impl wasip3::exports::cli::run::Guest for Sockets {
             ["send-connected", to, text] => send(to, text, true).await,
             ["receive", at, count] => receive(at, count).await,
             ["own", at, text] => own(at, text).await,
+            ["own-datagrams", at, text] => own_datagrams(at, text).await,
+            ["serve-both", first, second, count] => serve_both(&[first, second], count).await,
             ["lookup", name] => return lookup(name).await,
             ["relay", at, to] => relay(at, to).await,
             ["hold", at, count] => hold(at, count).await,
@@ -233,6 +237,47 @@ async fn hold(at: &str, count: &str) -> Answer<String> {
     println!("held");
     read(held.first().expect("at least one")).await?;
     Ok("over".to_owned())
+}
+
+async fn own_datagrams(at: &str, text: &str) -> Answer<String> {
+    let (address, family) = parse(at);
+    let server = UdpSocket::create(family)?;
+    server.bind(address)?;
+    assert_eq!(format!("{:?}", server.get_local_address()?), format!("{address:?}"));
+    let client = UdpSocket::create(family)?;
+    client.send(text.into(), Some(address)).await?;
+    let (bytes, from) = server.receive().await?;
+    server.connect(from)?;
+    server.send(bytes, None).await?;
+    let (bytes, from) = client.receive().await?;
+    assert_eq!(format!("{from:?}"), format!("{address:?}"));
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn serve_both(addresses: &[&str], count: &str) -> Answer<String> {
+    let count: u32 = count.parse().expect("a number");
+    let taken = Rc::new(Cell::new(0));
+    for at in addresses {
+        let (address, family) = parse(at);
+        let socket = TcpSocket::create(family)?;
+        socket.bind(address)?;
+        assert_eq!(format!("{:?}", socket.get_local_address()?), format!("{address:?}"));
+        let mut connections = socket.listen()?;
+        let taken = Rc::clone(&taken);
+        spawn_local(async move {
+            let _socket = socket;
+            while let Some(connection) = connections.next().await {
+                let heard = read(&connection).await.expect("it is connected");
+                write(&connection, heard).await.expect("it is connected");
+                taken.set(taken.get() + 1);
+                if taken.get() == count {
+                    wasip3::cli::exit::exit(Ok(()));
+                }
+            }
+        });
+    }
+    println!("ready");
+    std::future::pending().await
 }
 
 async fn lookup(name: &str) -> Result<(), ()> {

@@ -83,6 +83,7 @@ fn churn(address: &str, count: &str) -> std::io::Result<String> {
 
 fn own(address: &str, text: &str) -> std::io::Result<String> {
     let listener = TcpListener::bind(address)?;
+    assert_eq!(listener.local_addr()?.to_string(), address);
     let mut client = TcpStream::connect(address)?;
     assert_eq!(client.peer_addr()?.to_string(), address);
     let (mut stream, _) = listener.accept()?;

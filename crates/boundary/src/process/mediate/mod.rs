@@ -18,6 +18,7 @@
 mod address;
 mod names;
 mod peers;
+mod ports;
 mod private;
 mod sockets;
 
@@ -31,9 +32,10 @@ use lighter_types::network::{
 };
 use lighter_types::refusal::Refusal;
 use peers::Peers;
+use ports::Shown;
 use private::Private;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_reuseaddr, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, PidfdGetfdFlags, pidfd_getfd};
 use sockets::{CONNECT_TIME, Socket};
@@ -76,6 +78,7 @@ pub(super) struct Memory {
     datagram: Vec<u8>,
     peers: Peers,
     private: Private,
+    shown: Shown,
 }
 
 /// The longest datagram, in bytes.
@@ -163,10 +166,7 @@ impl Mediator {
         };
         let address = meant(address);
         if socket.protocol == Protocol::Udp {
-            self.check(Protocol::Udp, address)?;
-            if !self.is_shown(&socket)? {
-                self.admit(&socket, address)?;
-            }
+            let address = self.allow_datagrams(&socket, address)?;
             return socket.connect(address).map(|()| 0);
         }
         let is_own = address.ip().is_loopback() && self.memory.private.has_port(address.port());
@@ -177,7 +177,7 @@ impl Mediator {
                 connected => return connected.map(|()| 0),
             }
         }
-        let address = match self.own_published(address) {
+        let address = match self.own_published(Protocol::Tcp, address) {
             Some(shown) => shown,
             None if is_own && self.verdict(Protocol::Tcp, address) != Verdict::Allowed => {
                 return Err(Errno::CONNREFUSED);
@@ -213,98 +213,6 @@ impl Mediator {
             Err(Errno::CONNREFUSED) => Err(Errno::CONNREFUSED),
             connected => self.replace(call, descriptor, &twin).and(connected),
         }
-    }
-
-    /// Where the host shows a port of the runner's own, which it calls by its own number.
-    fn own_published(&self, address: SocketAddr) -> Option<SocketAddr> {
-        let port =
-            self.network.published.iter().find(|port| {
-                port.protocol == Protocol::Tcp && port.container_port == address.port()
-            })?;
-        let is_inside = address.ip().is_loopback();
-        let host = port.host_address.unwrap_or_else(|| address.ip());
-        is_inside.then(|| SocketAddr::new(host, port.host_port))
-    }
-
-    fn bind(&mut self, call: &Call) -> Answer {
-        let [descriptor, _, length, ..] = call.arguments.map(low);
-        let named = self.read_address(call.arguments[1], length)?;
-        let socket = self.duplicate(descriptor)?;
-        let Named::Address(address) = named else {
-            return Err(Errno::AFNOSUPPORT);
-        };
-        if self.network.is_host {
-            return socket.bind(address).map(|()| 0);
-        }
-        let inner = meant(address).ip();
-        if !inner.is_loopback() {
-            // Its own are the loopback's, and all.
-            return Err(Errno::ADDRNOTAVAIL);
-        }
-        let published =
-            self.network.published.iter().find(|port| {
-                port.protocol == socket.protocol && port.container_port == address.port()
-            });
-        match (published, socket.protocol) {
-            (Some(port), protocol) => {
-                self.beside_reservations(|| socket.bind_published(port))?;
-                if protocol == Protocol::Udp {
-                    socket.hear_all()?;
-                }
-            }
-            // Any port: for what it will connect to.
-            (None, Protocol::Tcp) if address.port() == 0 => socket.bind(address)?,
-            (None, Protocol::Tcp) => self.bind_privately(call, descriptor, &socket, address)?,
-            // Which one does not matter where nobody comes by it.
-            (None, Protocol::Udp) => socket.bind(SocketAddr::new(address.ip(), 0))?,
-        }
-        Ok(0)
-    }
-
-    /// Does something with a port of the host's that is held for the runner: nobody else may meanwhile, or
-    /// afterwards, when the runner has let go of it.
-    fn beside_reservations<T>(&self, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-        let share = |is_shared: bool| {
-            let mut reserved = self.network.reserved.iter();
-            reserved.try_for_each(|reserved| set_socket_reuseaddr(reserved, is_shared))
-        };
-        share(true)?;
-        let done = act();
-        share(false)?;
-        done
-    }
-
-    /// Binds a socket in the private network, which takes the place of the runner's.
-    fn bind_privately(
-        &mut self,
-        call: &Call,
-        descriptor: RawFd,
-        socket: &Socket,
-        address: SocketAddr,
-    ) -> Result<(), Errno> {
-        if self.memory.private.has(socket)? {
-            // It is bound already, which the kernel says.
-            return socket.bind(address);
-        }
-        if socket.local()?.port() != 0 {
-            return Err(Errno::INVAL);
-        }
-        let twin = self.private_twin(socket, address.port())?;
-        twin.bind(address)?;
-        self.memory.private.add(&twin)?;
-        self.replace(call, descriptor, &twin)
-    }
-
-    /// A socket like the runner's in its private network.
-    fn private_twin(&mut self, socket: &Socket, port: u16) -> Result<Socket, Errno> {
-        let twin = self.memory.private.twin(socket);
-        if matches!(twin, Err(Errno::ACCESS)) {
-            self.refusals.add(Refusal::Listen {
-                protocol: socket.protocol,
-                port,
-            });
-        }
-        twin
     }
 
     /// Puts a socket in the place of the runner's.
@@ -344,38 +252,6 @@ impl Mediator {
         Ok(0)
     }
 
-    /// Lets a socket listen where it was bound: to what the host shows, or else in the private network. Without
-    /// a bind before it the kernel chooses a port.
-    fn listen(&mut self, call: &Call) -> Answer {
-        let [descriptor, backlog, ..] = call.arguments.map(low);
-        let socket = self.duplicate(descriptor)?;
-        if socket.protocol != Protocol::Tcp {
-            return Err(Errno::OPNOTSUPP);
-        }
-        if self.memory.private.has(&socket)? || self.network.is_host {
-            return socket.listen(backlog).map(|()| 0);
-        }
-        if self.is_shown(&socket)? {
-            return self.beside_reservations(|| socket.listen(backlog).map(|()| 0));
-        }
-        let local = socket.local()?;
-        let twin = self.private_twin(&socket, local.port())?;
-        if local.port() != 0 {
-            twin.bind(local)?;
-        }
-        twin.listen(backlog)?;
-        self.memory.private.add(&twin)?;
-        self.replace(call, descriptor, &twin)?;
-        Ok(0)
-    }
-
-    /// Whether a socket is bound where the host shows a port, so that strangers may come.
-    fn is_shown(&self, socket: &Socket) -> Result<bool, Errno> {
-        let own = socket.local()?;
-        let mut published = self.network.published.iter();
-        Ok(self.network.is_host || published.any(|port| port.is_at(socket.protocol, own)))
-    }
-
     /// Sends a datagram to the address beside it.
     fn send(&mut self, call: &Call) -> Answer {
         let [descriptor, _, _, flags, _, length] = call.arguments.map(low);
@@ -397,17 +273,29 @@ impl Mediator {
         if flags & !SEND_FLAGS != 0 {
             return Err(Errno::OPNOTSUPP);
         }
-        let address = meant(address);
-        // Who has sent something is answered, as anywhere.
-        let is_shown = self.is_shown(&socket)?;
-        if !(is_shown && self.memory.peers.has(socket.cookie()?, address)) {
-            self.check(Protocol::Udp, address)?;
-        }
-        if !is_shown {
-            self.admit(&socket, address)?;
-        }
+        let address = self.allow_datagrams(&socket, meant(address))?;
         let sent = socket.send(&self.memory.datagram, flags, address)?;
         Ok(i64::try_from(sent).unwrap_or(i64::MAX))
+    }
+
+    /// Decides on datagrams to an address, and says where that is.
+    fn allow_datagrams(
+        &mut self,
+        socket: &Socket,
+        address: SocketAddr,
+    ) -> Result<SocketAddr, Errno> {
+        let own = self.own_published(Protocol::Udp, address);
+        let to = own.unwrap_or(address);
+        let is_shown = self.is_shown(socket)?;
+        // Who has sent something is answered, as anywhere.
+        let is_answer = is_shown && self.memory.peers.has(socket.cookie()?, to);
+        if own.is_none() && !is_answer {
+            self.check(Protocol::Udp, to)?;
+        }
+        if !is_shown {
+            self.admit(socket, to)?;
+        }
+        Ok(to)
     }
 
     /// Takes a datagram that has arrived, and notes who sent it.
@@ -429,6 +317,7 @@ impl Mediator {
         peers.add(socket.cookie()?, meant(from));
         let datagram = datagram.get(..received).unwrap_or_default();
         peek::write(self.pid, buffer, datagram)?;
+        let from = self.inner_name(Protocol::Udp, from);
         self.write_address(from, (address_at, length_at), room)?;
         Ok(i64::try_from(length).unwrap_or(i64::MAX))
     }

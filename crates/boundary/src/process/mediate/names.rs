@@ -4,9 +4,10 @@ use super::sockets::Socket;
 use super::{Answer, Mediator, address, low};
 use crate::sys::notify::Call;
 use crate::sys::peek;
+use lighter_types::grant::Protocol;
 use lighter_types::network::meant;
 use rustix::io::Errno;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Mediator {
     /// Tells a socket's own address.
@@ -24,6 +25,7 @@ impl Mediator {
                 && !self.memory.private.has(socket)?
             {
                 local.set_port(port.container_port);
+                return Ok(self.memory.shown.name(socket.cookie()?).unwrap_or(local));
             }
             Ok(local)
         })
@@ -32,21 +34,31 @@ impl Mediator {
     /// Tells the address of a socket's peer, which may be the runner itself.
     pub(super) fn name_peer(&self, call: &Call) -> Answer {
         self.tell(call, |socket| {
-            let mut peer = socket.peer()?;
-            let inner = meant(peer);
-            let mut published = self.network.published.iter();
-            let own = published.find(|port| {
-                let host = port.host_address.unwrap_or_else(|| inner.ip());
-                let is_at = SocketAddr::new(host, port.host_port) == inner;
-                is_at && inner.ip().is_loopback() && port.protocol == socket.protocol
-            });
-            if let Some(port) = own
-                && !self.memory.private.has(socket)?
-            {
-                peer.set_port(port.container_port);
+            let peer = socket.peer()?;
+            if self.memory.private.has(socket)? {
+                return Ok(peer);
             }
-            Ok(peer)
+            Ok(self.inner_name(socket.protocol, peer))
         })
+    }
+
+    /// An address of a peer as the runner knows it: its own ports by its own numbers.
+    pub(super) fn inner_name(&self, protocol: Protocol, mut peer: SocketAddr) -> SocketAddr {
+        let inner = meant(peer);
+        let mut published = self.network.published.iter();
+        let own = published.find(|port| {
+            let host = port.host_address.unwrap_or_else(|| inner.ip());
+            let is_at = SocketAddr::new(host, port.host_port) == inner;
+            is_at && inner.ip().is_loopback() && port.protocol == protocol
+        });
+        if let Some(port) = own {
+            peer.set_port(port.container_port);
+            if inner.is_ipv4() && peer.is_ipv6() {
+                // To WASI a socket of IPv6 has no peers of IPv4.
+                peer.set_ip(Ipv6Addr::LOCALHOST.into());
+            }
+        }
+        peer
     }
 
     /// Answers a call that asks for an address.

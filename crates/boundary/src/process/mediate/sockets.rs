@@ -21,7 +21,8 @@ pub(super) struct Socket {
     descriptor: OwnedFd,
     /// Its transport.
     pub(super) protocol: Protocol,
-    is_v6: bool,
+    /// Whether its addresses are those of IPv6.
+    pub(super) is_v6: bool,
 }
 
 impl Socket {
@@ -49,6 +50,10 @@ impl Socket {
 
     /// Connects it.
     pub(super) fn connect(&self, address: SocketAddr) -> Result<(), Errno> {
+        if self.is_v6 && address.is_ipv4() {
+            // It was for IPv6 alone, unless it is bound, which the kernel then says.
+            let _ = self.set_v6_only(false);
+        }
         rustix::net::connect(&self.descriptor, &for_family(address, self.is_v6)?)
     }
 
@@ -92,14 +97,20 @@ impl Socket {
         rustix::net::bind(&self.descriptor, &for_family(address, self.is_v6)?)
     }
 
-    /// Binds it where the host shows a port of the guest's, to all families that it shows it to.
-    pub(super) fn bind_published(&self, port: &PublishedPort) -> Result<(), Errno> {
+    /// Binds it where the host shows a port of the guest's, to IPv6 alone or to both families.
+    pub(super) fn bind_published(
+        &self,
+        port: &PublishedPort,
+        is_v6_only: bool,
+    ) -> Result<(), Errno> {
         let host = port.host(self.is_v6).ok_or(Errno::ADDRNOTAVAIL)?;
         if self.is_v6 {
-            // A datagram's sender is an address of the socket's own family, to WASI.
-            let is_v6_only = self.protocol == Protocol::Udp
-                || port.host_address.is_some_and(|address| address.is_ipv6());
-            self.set_v6_only(is_v6_only)?;
+            let is_mapped = port.host_address.is_some_and(|address| address.is_ipv4());
+            if is_mapped && self.protocol == Protocol::Udp {
+                // A datagram's sender is an address of the socket's own family, to WASI.
+                return Err(Errno::ADDRNOTAVAIL);
+            }
+            self.set_v6_only(is_v6_only && !is_mapped)?;
         }
         if self.protocol == Protocol::Tcp {
             // It joins what holds the port for the guest.

@@ -1,0 +1,265 @@
+//! The ports of a runner: those that the host shows, and those that are its own alone.
+
+use super::address::Named;
+use super::sockets::Socket;
+use super::{Answer, Mediator, host_socket, low};
+use crate::sys::notify::Call;
+use lighter_types::grant::Protocol;
+use lighter_types::network::{PublishedPort, meant};
+use lighter_types::refusal::Refusal;
+use rustix::io::Errno;
+use rustix::net::sockopt::set_socket_reuseaddr;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+/// The most sockets whose addresses are remembered.
+const MOST_NAMED: usize = 4096;
+
+/// What was bound where the host shows a port.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// The addresses that the runner gave, by the socket's cookie.
+    names: HashMap<u64, SocketAddr>,
+    /// The host's ports of TCP that one socket took for both families.
+    of_both: BTreeSet<u16>,
+}
+
+/// What the second of a program's sockets for one port gets: a socket of IPv6 takes both families, unless the
+/// program has one for each.
+enum Second {
+    /// The connections of IPv6.
+    OfV6,
+    /// None, as the first one takes all that there are.
+    OfNobody,
+}
+
+impl Shown {
+    fn add(&mut self, socket: u64, name: SocketAddr) {
+        if self.names.len() >= MOST_NAMED {
+            // Most of them are closed; the others have the host's names from now on.
+            self.names.clear();
+        }
+        self.names.insert(socket, name);
+    }
+
+    /// The address that the runner gave a socket.
+    pub(super) fn name(&self, socket: u64) -> Option<SocketAddr> {
+        self.names.get(&socket).copied()
+    }
+
+    fn note_both(&mut self, port: u16) {
+        self.of_both.insert(port);
+    }
+
+    fn has_both(&self, port: u16) -> bool {
+        self.of_both.contains(&port)
+    }
+}
+
+impl Mediator {
+    /// Where the host shows a port of the runner's own, which it calls by its own number.
+    pub(super) fn own_published(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+    ) -> Option<SocketAddr> {
+        let port = self.published(protocol, address.port())?;
+        let is_inside = address.ip().is_loopback();
+        let host = port.host_address.unwrap_or_else(|| address.ip());
+        is_inside.then(|| SocketAddr::new(host, port.host_port))
+    }
+
+    /// The port of the runner's own that the host shows.
+    fn published(&self, protocol: Protocol, port: u16) -> Option<&PublishedPort> {
+        let mut published = self.network.published.iter();
+        published.find(|shown| (shown.protocol, shown.container_port) == (protocol, port))
+    }
+
+    pub(super) fn bind(&mut self, call: &Call) -> Answer {
+        let [descriptor, _, length, ..] = call.arguments.map(low);
+        let named = self.read_address(call.arguments[1], length)?;
+        let socket = self.duplicate(descriptor)?;
+        let Named::Address(address) = named else {
+            return Err(Errno::AFNOSUPPORT);
+        };
+        if self.network.is_host {
+            return socket.bind(address).map(|()| 0);
+        }
+        let inner = meant(address).ip();
+        if !inner.is_loopback() {
+            // Its own are the loopback's, and all.
+            return Err(Errno::ADDRNOTAVAIL);
+        }
+        let published = self.published(socket.protocol, address.port()).copied();
+        match (published, socket.protocol) {
+            (Some(port), Protocol::Tcp) => {
+                self.bind_shown(call, descriptor, &socket, address, &port)?;
+            }
+            (Some(port), Protocol::Udp) => {
+                socket.bind_published(&port, true)?;
+                socket.hear_all()?;
+                self.memory.shown.add(socket.cookie()?, address);
+            }
+            (None, Protocol::Tcp) => {
+                match self.bind_privately(call, descriptor, &socket, address) {
+                    // Any port does for what it will connect to.
+                    Err(Errno::ACCESS) if address.port() == 0 => socket.bind(address)?,
+                    bound => bound.inspect_err(|error| self.refuse_listening(*error, address))?,
+                }
+            }
+            // Which one does not matter where nobody comes by it.
+            (None, Protocol::Udp) => socket.bind(SocketAddr::new(address.ip(), 0))?,
+        }
+        Ok(0)
+    }
+
+    /// Binds a socket of TCP where the host shows its port.
+    fn bind_shown(
+        &mut self,
+        call: &Call,
+        descriptor: RawFd,
+        socket: &Socket,
+        address: SocketAddr,
+        port: &PublishedPort,
+    ) -> Result<(), Errno> {
+        let bind =
+            |is_v6_only| self.beside_reservations(|| socket.bind_published(port, is_v6_only));
+        let takes_both = socket.is_v6 && !port.is_v6_only();
+        match (bind(!takes_both), self.second(socket, port)) {
+            (Ok(()), _) if takes_both => self.memory.shown.note_both(port.host_port),
+            (Err(Errno::ADDRINUSE), Some(Second::OfV6)) => bind(true)?,
+            (Err(Errno::ADDRINUSE), Some(Second::OfNobody)) => {
+                return self.bind_privately(call, descriptor, socket, address);
+            }
+            (bound, _) => bound?,
+        }
+        self.memory.shown.add(socket.cookie()?, address);
+        Ok(())
+    }
+
+    /// What is left for a socket of TCP where the program has another one already.
+    fn second(&self, socket: &Socket, port: &PublishedPort) -> Option<Second> {
+        match socket.is_v6 {
+            true if port.host_address.is_none() => Some(Second::OfV6),
+            true if !port.is_v6_only() => Some(Second::OfNobody),
+            false if self.memory.shown.has_both(port.host_port) => Some(Second::OfNobody),
+            _ => None,
+        }
+    }
+
+    /// Does something with a port of the host's that is held for the runner: nobody else may meanwhile, or
+    /// afterwards, when the runner has let go of it.
+    fn beside_reservations<T>(&self, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let share = |is_shared: bool| {
+            let mut reserved = self.network.reserved.iter();
+            reserved.try_for_each(|reserved| set_socket_reuseaddr(reserved, is_shared))
+        };
+        share(true)?;
+        let done = act();
+        share(false)?;
+        done
+    }
+
+    /// Binds a socket in the private network, which takes the place of the runner's.
+    fn bind_privately(
+        &mut self,
+        call: &Call,
+        descriptor: RawFd,
+        socket: &Socket,
+        address: SocketAddr,
+    ) -> Result<(), Errno> {
+        if self.memory.private.has(socket)? {
+            // It is bound already, which the kernel says.
+            return socket.bind(address);
+        }
+        if socket.local()?.port() != 0 {
+            return Err(Errno::INVAL);
+        }
+        let twin = self.memory.private.twin(socket)?;
+        twin.bind(address)?;
+        self.memory.private.add(&twin)?;
+        self.replace(call, descriptor, &twin)
+    }
+
+    /// Tells that a port could not be had where a private network is impossible.
+    fn refuse_listening(&self, error: Errno, address: SocketAddr) {
+        if error == Errno::ACCESS {
+            self.refusals.add(Refusal::Listen {
+                protocol: Protocol::Tcp,
+                port: address.port(),
+            });
+        }
+    }
+
+    /// Lets a socket listen where it was bound: to what the host shows, or else in the private network. Without
+    /// a bind before it the kernel chooses a port.
+    pub(super) fn listen(&mut self, call: &Call) -> Answer {
+        let [descriptor, backlog, ..] = call.arguments.map(low);
+        let socket = self.duplicate(descriptor)?;
+        if socket.protocol != Protocol::Tcp {
+            return Err(Errno::OPNOTSUPP);
+        }
+        if self.memory.private.has(&socket)? || self.network.is_host {
+            return socket.listen(backlog).map(|()| 0);
+        }
+        if self.is_shown(&socket)? {
+            return match self.beside_reservations(|| socket.listen(backlog)) {
+                Err(Errno::ADDRINUSE) => self.listen_beside(call, descriptor, &socket, backlog),
+                listening => listening,
+            }
+            .map(|()| 0);
+        }
+        let local = socket.local()?;
+        let twin = self.memory.private.twin(&socket);
+        let twin = twin.inspect_err(|error| self.refuse_listening(*error, local))?;
+        if local.port() != 0 {
+            // It is connected, which the kernel would say.
+            return Err(Errno::INVAL);
+        }
+        twin.listen(backlog)?;
+        self.memory.private.add(&twin)?;
+        self.replace(call, descriptor, &twin)?;
+        Ok(0)
+    }
+
+    /// Lets a socket listen that is one of two, for a family each, where the other one came first.
+    fn listen_beside(
+        &mut self,
+        call: &Call,
+        descriptor: RawFd,
+        socket: &Socket,
+        backlog: i32,
+    ) -> Result<(), Errno> {
+        let name = self.memory.shown.name(socket.cookie()?);
+        let name = name.ok_or(Errno::ADDRINUSE)?;
+        let port = self.published(Protocol::Tcp, name.port()).copied();
+        let port = port.ok_or(Errno::ADDRINUSE)?;
+        let twin = match self.second(socket, &port).ok_or(Errno::ADDRINUSE)? {
+            Second::OfV6 => {
+                let twin = socket.twin(host_socket)?;
+                self.beside_reservations(|| {
+                    twin.bind_published(&port, true)?;
+                    twin.listen(backlog)
+                })?;
+                self.memory.shown.add(twin.cookie()?, name);
+                twin
+            }
+            Second::OfNobody => {
+                let twin = self.memory.private.twin(socket)?;
+                twin.bind(name)?;
+                twin.listen(backlog)?;
+                self.memory.private.add(&twin)?;
+                twin
+            }
+        };
+        self.replace(call, descriptor, &twin)
+    }
+
+    /// Whether a socket is bound where the host shows a port, so that strangers may come.
+    pub(super) fn is_shown(&self, socket: &Socket) -> Result<bool, Errno> {
+        let own = socket.local()?;
+        let mut published = self.network.published.iter();
+        Ok(self.network.is_host || published.any(|port| port.is_at(socket.protocol, own)))
+    }
+}
