@@ -27,6 +27,9 @@ const GRANTS: &[(&str, &str)] = &[
     ("allow-net", "tcp://[fd00::/8]:443"),
     ("allow-net", "10.0.0.0/8:*"),
     ("allow-dns", "*.internal"),
+    ("add-host", "db.example=[fd00::1]"),
+    ("add-host", "host.docker.internal:host-gateway"),
+    ("dns", "10.0.0.53"),
     ("publish", "127.0.0.1:8080-8081:80-81/udp"),
     ("publish", "[::1]::80"),
     ("volume", "./data:/data/../x:ro,cached"),
@@ -116,6 +119,62 @@ fn every_seed_of_the_grammar_is_valid() {
             lighter_types::grant::Grant::parse(key, value).is_ok(),
             "{key}={value}"
         );
+    }
+}
+
+/// An address, a name, and grants.
+const DECISIONS: &[&str] = &[
+    "127.0.0.1:80\nexample.com\n*\n*.example.com:80\nexample.com",
+    "[::ffff:10.0.0.1]:443\nwww.example.com.\n10.0.0.0/8:400-500\nudp://10.0.0.1",
+    "[64:ff9b::7f00:1]:80\nlocalhost\n*:80\ntcp://[::/0]",
+    "0.1.2.3:0\n\nhttps://1.1.1.1\n0.0.0.0/0",
+    "[fe80::1%3]:1\nexample.com\n[fe80::/10]:1",
+    "169.254.169.254:80\nmetadata.example.com\n*.example.com",
+];
+
+#[test]
+fn no_text_breaks_the_policy_of_the_network() {
+    let mut random = Random::new(0x706f_6c69_6379);
+    for _ in 0..COUNT {
+        let seed = DECISIONS[random.below(DECISIONS.len())];
+        checks::network_policy(&mutate(&mut random, seed.as_bytes(), GRANT_WORDS));
+    }
+}
+
+const SERVERS: &[&str] = &[
+    "nameserver 10.0.0.53\nnameserver fe80::1%eth0\nsearch a.example b.example\n",
+    "# a comment\ndomain corp.example.\noptions ndots:5 timeout:2 attempts:3 rotate\n",
+    "nameserver\nsearch\noptions ndots:\n",
+];
+
+const SERVER_WORDS: &[&[u8]] = &[
+    b"nameserver ",
+    b"search ",
+    b"domain ",
+    b"options ",
+    b"ndots:",
+    b"timeout:",
+    b"attempts:",
+    b"4294967296",
+    b"-1",
+    b"%",
+    b".",
+    b"..",
+    b"\n",
+    b"\r",
+    b"\t",
+    b"\0",
+    b"\xff",
+    &[b'a'; 64],
+    &[b'a'; 300],
+];
+
+#[test]
+fn no_text_breaks_what_a_system_says_of_its_name_servers() {
+    let mut random = Random::new(0x7365_7276_6572);
+    for _ in 0..COUNT {
+        let seed = SERVERS[random.below(SERVERS.len())];
+        checks::name_servers(&mutate(&mut random, seed.as_bytes(), SERVER_WORDS));
     }
 }
 
