@@ -3,7 +3,9 @@
 
 use crate::attempts::Word;
 use crate::raw::{call, path};
-use crate::stage::{DIRECTORY_FD, Kind, NAMESPACE_FD, SOCKET_FD, Stage, TERMINAL_FD, build, look};
+use crate::stage::{
+    DIRECTORY_FD, Kind, NAMESPACE_FD, SOCKET_FD, Stage, TERMINAL_FD, Wish, build, look,
+};
 use crate::{EXECUTED, print};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::clone::{Step, spawn};
@@ -32,9 +34,9 @@ const ABOVE_PLACES: RawFd = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Plays a case and prints what came of it.
-pub(crate) fn keep(kind: Kind, case: &str) {
+pub(crate) fn keep(kind: Kind, case: &str, wish: Option<Wish>) {
     assert!(
-        crate::cases().any(|(name, _)| *name == case),
+        wish.is_some() || crate::cases().any(|(name, _)| *name == case),
         "there is no case {case}"
     );
     let root = build();
@@ -43,6 +45,7 @@ pub(crate) fn keep(kind: Kind, case: &str) {
     let neighbours = Neighbours::open();
     let mut stage = make_stage(kind, case, &root, (&bystander, mark), kept.as_raw_fd());
     neighbours.tell(&mut stage);
+    stage.wish = wish;
     let before = look(&root);
     let (control, theirs) = UnixStream::pair().expect("a socket can be made");
     let handed = Handed::open(&root.join("outside"), theirs);
@@ -127,6 +130,7 @@ fn make_stage(
         other: 0,
         half: 0,
         free: 0,
+        wish: None,
         handle: handle(&root.join("outside/secret")),
     }
 }
@@ -235,18 +239,21 @@ impl Process {
         let Self::Locked(workload) = self else {
             panic!("it is not locked");
         };
-        let grant = |scheme: &str, port: u16| {
-            let text = format!("{scheme}://127.0.0.1:{port}");
-            text.parse().expect("a grant")
+        let grants = match &stage.wish {
+            Some(wish) => wish.grants.clone(),
+            None => [
+                ("tcp", stage.granted),
+                ("udp", stage.granted),
+                ("udp", stage.half),
+            ]
+            .map(|(scheme, port)| format!("{scheme}://127.0.0.1:{port}"))
+            .to_vec(),
         };
+        let grants = grants.iter().map(|grant| grant.parse().expect("a grant"));
         let network = Network {
             policy: NetworkPolicy {
                 granted: Reach {
-                    destinations: vec![
-                        grant("tcp", stage.granted),
-                        grant("udp", stage.granted),
-                        grant("udp", stage.half),
-                    ],
+                    destinations: grants.collect(),
                     lookups: Vec::new(),
                 },
                 ceilings: Vec::new(),

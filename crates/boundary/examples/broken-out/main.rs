@@ -6,6 +6,7 @@
 //!   broken-out tree CASE     performs it in a runner with a code directory and two mounts
 //!   broken-out empty CASE    performs it in a role that has one empty directory
 //!   broken-out network CASE  performs it in a runner that may reach one address, and has no files
+//!   broken-out reach ADDRESS GRANT...   connects and sends there, in a runner with these grants
 //!   broken-out cases         lists the cases
 //! ```
 //!
@@ -37,7 +38,7 @@ mod sockets;
 mod stage;
 
 use attempts::Attempts;
-use stage::{Kind, Stage};
+use stage::{Kind, Stage, Wish};
 use std::io::{Read, Write};
 use std::sync::atomic::AtomicU64;
 
@@ -78,11 +79,19 @@ fn main() {
             let names: Vec<&str> = cases().map(|(name, _)| *name).collect();
             print(&names.join("\n"));
         }
-        ["free", case] => keeper::keep(Kind::Free, case),
-        ["tree", case] => keeper::keep(Kind::Tree, case),
-        ["empty", case] => keeper::keep(Kind::Empty, case),
-        ["network", case] => keeper::keep(Kind::Network, case),
-        _ => panic!("usage: broken-out free|tree|empty|network CASE, or broken-out cases"),
+        ["free", case] => keeper::keep(Kind::Free, case, None),
+        ["tree", case] => keeper::keep(Kind::Tree, case, None),
+        ["empty", case] => keeper::keep(Kind::Empty, case, None),
+        ["network", case] => keeper::keep(Kind::Network, case, None),
+        ["reach", address, grants @ ..] => keeper::keep(
+            Kind::Network,
+            network::REACH.0,
+            Some(Wish {
+                address: address.parse().expect("an address"),
+                grants: grants.iter().map(|grant| (*grant).to_owned()).collect(),
+            }),
+        ),
+        _ => panic!("broken-out free|tree|empty|network CASE, reach ADDRESS GRANT..., or cases"),
     }
 }
 

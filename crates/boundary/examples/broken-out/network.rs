@@ -11,6 +11,7 @@ use libc::{
     SYS_socket,
 };
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -148,6 +149,25 @@ fn granted(stage: &Stage, attempts: &mut Attempts) {
         with_socket(INET, DATAGRAM, |socket| send_to(socket, &address))
     });
 }
+
+/// Reaches what it is told to.
+pub(crate) const REACH: Case = ("reach", |stage, attempts| {
+    let wish = stage.wish.as_ref().expect("somebody wishes it");
+    let port = wish.address.port();
+    let (family, address) = match wish.address.ip() {
+        IpAddr::V4(ip) => (INET, Address::v4(ip.octets(), port)),
+        IpAddr::V6(ip) => (INET6, Address::v6(&ip.to_string(), port)),
+    };
+    attempts.make("TCP", || {
+        with_socket(family, STREAM, |socket| connect_to(socket, &address))
+    });
+    attempts.make("UDP", || {
+        with_socket(family, DATAGRAM, |socket| connect_to(socket, &address))
+    });
+    attempts.make("datagram", || {
+        with_socket(family, DATAGRAM, |socket| send_to(socket, &address))
+    });
+});
 
 fn connect(stage: &Stage, attempts: &mut Attempts) {
     for (name, family, address) in spellings(stage.other) {

@@ -24,6 +24,7 @@ const BOUNDS: Bounds = Bounds {
 pub(crate) fn play() {
     let stage = order();
     let (_, case) = crate::cases()
+        .chain([&crate::network::REACH])
         .find(|(name, _)| *name == stage.case)
         .expect("the keeper knows the cases");
     if let Err(error) = put_lock_on(&stage) {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, Permissions};
 use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -62,8 +63,17 @@ pub(crate) struct Stage {
     pub(crate) half: u16,
     /// One that nobody has.
     pub(crate) free: u16,
+    /// Where to, with what, if that is not for the case to say.
+    pub(crate) wish: Option<Wish>,
     /// A handle of `outside/secret`, where the file system makes them.
     pub(crate) handle: Vec<u8>,
+}
+
+/// A destination, and grants.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    pub(crate) address: SocketAddr,
+    pub(crate) grants: Vec<String>,
 }
 
 /// A user that is not root, for a file with a setuid bit.

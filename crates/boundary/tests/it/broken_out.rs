@@ -134,6 +134,14 @@ pub(crate) fn assert_all_with_a_network(case: &str, expected: &End) {
     }
 }
 
+/// Tries to reach a destination from a runner that has these grants.
+pub(crate) fn reach(to: &str, grants: &[String]) -> BTreeMap<String, (End, String)> {
+    let workspace = Workspace::new(program());
+    let outcome = workspace.lighter(["reach", to]).args(grants).run();
+    assert_eq!(outcome.code, Some(0), "{to}: {}", outcome.describe());
+    read(&outcome)
+}
+
 /// What is not refused without the lock proves something; what the kernel lacks is absent.
 #[track_caller]
 fn check_free(case: &str, attempts: &BTreeMap<String, (End, String)>) {

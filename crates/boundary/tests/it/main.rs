@@ -11,4 +11,5 @@
 
 mod broken_out;
 mod cases;
+mod policy;
 mod table;
