@@ -13,6 +13,7 @@ const INVAL: u32 = 28;
 const NOPROTOOPT: u32 = 50;
 const NOSYS: u32 = 52;
 const NOTCONN: u32 = 53;
+const MSGSIZE: u32 = 35;
 const NOTSOCK: u32 = 57;
 const NOTSUP: u32 = 58;
 
@@ -172,6 +173,11 @@ pub fn pointers() -> Result<String> {
         for (index, errno) in faults.into_iter().enumerate() {
             assert_eq!(errno, FAULT, "number {index}");
         }
+        // A datagram goes in one call, or not at all.
+        let many: Vec<raw::Piece> = (0..1025).map(|_| raw::Piece(octets.as_mut_ptr(), 1)).collect();
+        assert_eq!(raw::sock_send_to(datagrams, many.as_ptr(), 1025, &place, 1, 0, &mut number), MSGSIZE);
+        assert_eq!(raw::sock_send(datagrams, many.as_ptr(), 1025, 0, &mut number), MSGSIZE);
+        assert_eq!(raw::fd_write(datagrams, many.as_ptr(), 1025, &mut number), MSGSIZE);
         assert_eq!(raw::sock_bind(0, &place, 1), NOTSOCK);
         assert_eq!(raw::sock_listen(1, 1), NOTSOCK);
         assert_eq!(raw::sock_connect(99, &place, 1), BADF);

@@ -16,6 +16,7 @@ impl Errno {
     pub(super) const INVAL: Self = Self(28);
     pub(super) const IO: Self = Self(29);
     pub(super) const MFILE: Self = Self(33);
+    pub(super) const MSGSIZE: Self = Self(35);
     pub(super) const NAMETOOLONG: Self = Self(37);
     pub(super) const NOPROTOOPT: Self = Self(50);
     pub(super) const NOSYS: Self = Self(52);

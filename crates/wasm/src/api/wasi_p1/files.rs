@@ -148,6 +148,9 @@ fn fd_write(
         let file = descriptor.file(rights::FD_WRITE)?;
         memory.check(result, 4)?;
         check_ready(&descriptor, PollFlags::OUT)?;
+        if let Kind::Socket(socket) = &descriptor.kind {
+            socket.check_pieces(count)?;
+        }
         let done = memory.write_from(pieces, count, |pieces| {
             patiently(&descriptor, PollFlags::OUT, || {
                 rustix::io::writev(file, pieces)

@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// The most pieces of one scattered read or write; what is beyond them is for the next call.
-const PIECES: usize = 1024;
+pub(super) const PIECES: u16 = 1024;
 
 /// The most bytes that one call moves through a buffer of the host's.
 const BOUNCE_BYTES: usize = 1 << 20;
@@ -174,7 +174,7 @@ impl Memory<'_> {
         self.check(at, table_bytes)?;
         let count = usize::try_from(count)
             .map_err(|_| Errno::FAULT)?
-            .min(PIECES);
+            .min(PIECES.into());
         let mut pieces = Vec::with_capacity(count);
         let mut entry = at;
         for _ in 0..count {

@@ -6,6 +6,7 @@
 
 use super::descriptor::{Descriptor, Kind};
 use super::errno::Errno;
+use super::memory::PIECES;
 use super::types::rights;
 use lighter_types::grant::Protocol;
 use lighter_types::network::PublishedPort;
@@ -161,6 +162,17 @@ impl Socket {
     /// What the program asked for.
     pub(super) fn set_nonblocking(&self, is_nonblocking: bool) {
         self.is_nonblocking.store(is_nonblocking, Ordering::Relaxed);
+    }
+
+    /// Refuses a datagram of more pieces than go in one call.
+    ///
+    /// # Errors
+    /// `msgsize`.
+    pub(super) fn check_pieces(&self, count: u32) -> Result<(), Errno> {
+        match self.protocol {
+            Protocol::Udp if count > PIECES.into() => Err(Errno::MSGSIZE),
+            Protocol::Udp | Protocol::Tcp => Ok(()),
+        }
     }
 
     /// Notes that the program looks after a listener that was there: who asks what it is, or waits for it

@@ -116,6 +116,7 @@ fn sock_send(
             return Err(Errno::INVAL);
         }
         memory.check(result, 4)?;
+        socket.check_pieces(count)?;
         let done = memory.write_from(pieces, count, |pieces| {
             socket.patiently(PollFlags::OUT, || rustix::io::writev(socket, pieces))
         })?;

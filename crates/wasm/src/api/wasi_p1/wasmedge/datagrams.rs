@@ -132,6 +132,7 @@ fn sock_send_to(
         }
         let to = read_address(memory, address, port)?;
         memory.check(result, 4)?;
+        socket.check_pieces(count)?;
         let sent = memory.write_from(pieces, count, |pieces| match socket.protocol {
             Protocol::Udp => {
                 let datagram = gather(pieces)?;
