@@ -83,7 +83,16 @@ impl Listener {
                 PollFd::from_borrowed_fd(process, PollFlags::IN),
             ];
             match poll(&mut polled, None) {
-                Ok(_) => return Ok(polled[0].revents().contains(PollFlags::IN)),
+                Ok(_) => {
+                    let [call, end] = polled.each_ref().map(PollFd::revents);
+                    if call.contains(PollFlags::IN) {
+                        return Ok(true);
+                    }
+                    // A signal may be all that there was.
+                    if call.contains(PollFlags::HUP) || !end.is_empty() {
+                        return Ok(false);
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

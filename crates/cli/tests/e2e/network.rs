@@ -295,8 +295,10 @@ fn socket_has_the_programs_port_and_not_the_hosts() {
 fn published_port_is_reached_by_the_program_itself() {
     let workspace = workspace();
     let words = ["own", "127.0.0.1:7000", "hello"];
-    let flags = ["-p", "127.0.0.1::7000"];
-    run(&workspace, &flags, &programs::sockets_component(), &words).assert(0, "hello\n");
+    for flag in ["127.0.0.1::7000", "0.0.0.0::7000", "7000"] {
+        let program = programs::sockets_component();
+        run(&workspace, &["-p", flag], &program, &words).assert(0, "hello\n");
+    }
 }
 
 #[test]
@@ -307,10 +309,21 @@ fn published_port_of_datagrams_is_reached_by_the_program_itself() {
         ("127.0.0.1::7000/udp", "127.0.0.1:7000"),
         ("7000/udp", "127.0.0.1:7000"),
         ("7000/udp", "[::1]:7000"),
+        ("0.0.0.0::7000/udp", "127.0.0.1:7000"),
     ] {
         let words = ["own-datagrams", address, "hello"];
         run(&workspace, &["-p", flag], &program, &words).assert(0, "hello\n");
     }
+    // What it has not bound may be somebody else's.
+    let words = ["send", "127.0.0.1:7000", "hello"];
+    let refused = run(&workspace, &["-p", "7000/udp"], &program, &words);
+    refused.assert(1, "ErrorCode::AccessDenied\n");
+    let told = "send to 127.0.0.1:7000: it is not granted";
+    assert!(
+        refused.stderr_text().contains(told),
+        "{}",
+        refused.describe()
+    );
 }
 
 #[test]
@@ -334,7 +347,7 @@ fn program_may_listen_for_each_family() {
                 }
                 server.join().expect("it ends")
             });
-            outcome.assert(0, "ready\n");
+            outcome.assert(0, "ready\nover\n");
         }
     }
 }

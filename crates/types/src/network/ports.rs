@@ -2,7 +2,7 @@
 
 use crate::grant::Protocol;
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// One port of a guest, and where the host shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ impl PublishedPort {
     #[must_use]
     pub fn host(&self, is_v6: bool) -> Option<SocketAddr> {
         let any: IpAddr = if is_v6 {
-            std::net::Ipv6Addr::UNSPECIFIED.into()
+            Ipv6Addr::UNSPECIFIED.into()
         } else {
-            std::net::Ipv4Addr::UNSPECIFIED.into()
+            Ipv4Addr::UNSPECIFIED.into()
         };
         let address = match self.host_address {
             None => any,
@@ -34,6 +34,17 @@ impl PublishedPort {
             Some(address) => address,
         };
         Some(SocketAddr::new(address, self.host_port))
+    }
+
+    /// Where the host shows it to who calls it by one of this machine's loopback addresses.
+    #[must_use]
+    pub fn from_inside(&self, loopback: IpAddr) -> IpAddr {
+        match self.host_address {
+            None => loopback,
+            Some(host) if !host.is_unspecified() => host,
+            Some(IpAddr::V4(_)) => Ipv4Addr::LOCALHOST.into(),
+            Some(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        }
     }
 
     /// Whether the host shows it by IPv6 alone.

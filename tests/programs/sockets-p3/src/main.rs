@@ -251,11 +251,20 @@ async fn own_datagrams(at: &str, text: &str) -> Answer<String> {
     server.send(bytes, None).await?;
     let (bytes, from) = client.receive().await?;
     assert_eq!(format!("{from:?}"), format!("{address:?}"));
+    // Another one is heard as well, once it is not for the first alone.
+    server.disconnect()?;
+    let other = UdpSocket::create(family)?;
+    other.connect(address)?;
+    other.send(b"other".to_vec(), None).await?;
+    let (heard, from) = server.receive().await?;
+    server.send(heard, Some(from)).await?;
+    assert_eq!(other.receive().await?.0, b"other");
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 async fn serve_both(addresses: &[&str], count: &str) -> Answer<String> {
-    let count: u32 = count.parse().expect("a number");
+    // Its own two, of each family, are among them.
+    let count = count.parse::<u32>().expect("a number") + 2;
     let taken = Rc::new(Cell::new(0));
     for at in addresses {
         let (address, family) = parse(at);
@@ -270,14 +279,21 @@ async fn serve_both(addresses: &[&str], count: &str) -> Answer<String> {
                 let heard = read(&connection).await.expect("it is connected");
                 write(&connection, heard).await.expect("it is connected");
                 taken.set(taken.get() + 1);
-                if taken.get() == count {
-                    wasip3::cli::exit::exit(Ok(()));
-                }
             }
         });
     }
+    let (IpSocketAddress::Ipv4(Ipv4SocketAddress { port, .. }) | IpSocketAddress::Ipv6(Ipv6SocketAddress { port, .. })) =
+        parse(addresses[0]).0;
+    for own in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        assert_eq!(connect(&own, "own").await?, "own");
+    }
     println!("ready");
-    std::future::pending().await
+    while taken.get() < count {
+        wasip3::clocks::monotonic_clock::wait_for(1_000_000).await;
+    }
+    // Whoever was last still hears the rest.
+    wasip3::clocks::monotonic_clock::wait_for(100_000_000).await;
+    Ok("over".to_owned())
 }
 
 async fn lookup(name: &str) -> Result<(), ()> {

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The runner may lie, race and change anything meanwhile: its memory and its descriptors are looked at
-//! once, through copies. A duplicate that was kept would keep the connection open, so none is.
+//! once, through copies. A duplicate that was kept would keep the connection open, so none is, but for sockets of
+//! datagrams on ports that the host shows: those are not to become somebody else's.
 
 mod address;
 mod names;
@@ -178,6 +179,8 @@ impl Mediator {
             }
         }
         let address = match self.own_published(Protocol::Tcp, address) {
+            // A socket of IPv4 finds nobody where the host shows it by IPv6 alone.
+            Some(shown) if shown.is_ipv6() && !socket.is_v6 => return Err(Errno::CONNREFUSED),
             Some(shown) => shown,
             None if is_own && self.verdict(Protocol::Tcp, address) != Verdict::Allowed => {
                 return Err(Errno::CONNREFUSED);
@@ -206,10 +209,10 @@ impl Mediator {
         address: SocketAddr,
     ) -> Result<(), Errno> {
         if self.memory.private.has(socket)? {
-            return socket.connect(address);
+            return socket.connect_at_once(address);
         }
         let twin = self.memory.private.twin(socket)?;
-        match twin.connect(address) {
+        match twin.connect_at_once(address) {
             Err(Errno::CONNREFUSED) => Err(Errno::CONNREFUSED),
             connected => self.replace(call, descriptor, &twin).and(connected),
         }

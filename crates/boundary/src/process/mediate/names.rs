@@ -47,15 +47,17 @@ impl Mediator {
         let inner = meant(peer);
         let mut published = self.network.published.iter();
         let own = published.find(|port| {
-            let host = port.host_address.unwrap_or_else(|| inner.ip());
-            let is_at = SocketAddr::new(host, port.host_port) == inner;
-            is_at && inner.ip().is_loopback() && port.protocol == protocol
+            let host = SocketAddr::new(port.from_inside(inner.ip()), port.host_port);
+            let is_chosen = port.host_address.is_some();
+            port.protocol == protocol && host == inner && (is_chosen || inner.ip().is_loopback())
         });
         if let Some(port) = own {
             peer.set_port(port.container_port);
-            if inner.is_ipv4() && peer.is_ipv6() {
+            if peer.is_ipv6() {
                 // To WASI a socket of IPv6 has no peers of IPv4.
                 peer.set_ip(Ipv6Addr::LOCALHOST.into());
+            } else {
+                peer.set_ip(Ipv4Addr::LOCALHOST.into());
             }
         }
         peer

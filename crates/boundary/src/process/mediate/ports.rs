@@ -9,8 +9,8 @@ use lighter_types::network::{PublishedPort, meant};
 use lighter_types::refusal::Refusal;
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_reuseaddr;
-use std::collections::{BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, HashMap};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 
 /// The most sockets whose addresses are remembered.
@@ -21,8 +21,18 @@ const MOST_NAMED: usize = 4096;
 pub(super) struct Shown {
     /// The addresses that the runner gave, by the socket's cookie.
     names: HashMap<u64, SocketAddr>,
-    /// The host's ports of TCP that one socket took for both families.
-    of_both: BTreeSet<u16>,
+    /// Who listens on the host's ports of TCP: the last one that does not do so for IPv6 alone.
+    listening: BTreeMap<u16, Listening>,
+    /// The sockets of UDP, by the host's port and whether they are of IPv6: while one is held here its port is
+    /// nobody else's.
+    held: BTreeMap<(u16, bool), Socket>,
+}
+
+/// For whom a socket listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    ForV4,
+    ForBoth,
 }
 
 /// What the second of a program's sockets for one port gets: a socket of IPv6 takes both families, unless the
@@ -48,12 +58,8 @@ impl Shown {
         self.names.get(&socket).copied()
     }
 
-    fn note_both(&mut self, port: u16) {
-        self.of_both.insert(port);
-    }
-
-    fn has_both(&self, port: u16) -> bool {
-        self.of_both.contains(&port)
+    fn listening(&self, port: u16) -> Option<Listening> {
+        self.listening.get(&port).copied()
     }
 }
 
@@ -64,10 +70,17 @@ impl Mediator {
         protocol: Protocol,
         address: SocketAddr,
     ) -> Option<SocketAddr> {
+        let ip = address.ip();
+        if ip != Ipv4Addr::LOCALHOST && ip != Ipv6Addr::LOCALHOST {
+            // What else is loopback is what the host has there.
+            return None;
+        }
         let port = self.published(protocol, address.port())?;
-        let is_inside = address.ip().is_loopback();
-        let host = port.host_address.unwrap_or_else(|| address.ip());
-        is_inside.then(|| SocketAddr::new(host, port.host_port))
+        let host = SocketAddr::new(port.from_inside(ip), port.host_port);
+        // Ports of TCP are held for the runner all the time.
+        let held = &self.memory.shown.held;
+        let is_its = protocol == Protocol::Tcp || held.contains_key(&(host.port(), host.is_ipv6()));
+        is_its.then_some(host)
     }
 
     /// The port of the runner's own that the host shows.
@@ -97,9 +110,7 @@ impl Mediator {
                 self.bind_shown(call, descriptor, &socket, address, &port)?;
             }
             (Some(port), Protocol::Udp) => {
-                socket.bind_published(&port, true)?;
-                socket.hear_all()?;
-                self.memory.shown.add(socket.cookie()?, address);
+                self.bind_datagrams(socket, address, &port)?;
             }
             (None, Protocol::Tcp) => {
                 match self.bind_privately(call, descriptor, &socket, address) {
@@ -112,6 +123,27 @@ impl Mediator {
             (None, Protocol::Udp) => socket.bind(SocketAddr::new(address.ip(), 0))?,
         }
         Ok(0)
+    }
+
+    /// Binds a socket of UDP where the host shows its port, which the runner has from then on.
+    fn bind_datagrams(
+        &mut self,
+        socket: Socket,
+        address: SocketAddr,
+        port: &PublishedPort,
+    ) -> Result<(), Errno> {
+        let key = (port.host_port, socket.is_v6);
+        match socket.bind_published(port, true) {
+            // It may be what is held here of a socket that the runner has closed.
+            Err(Errno::ADDRINUSE) if self.memory.shown.held.remove(&key).is_some() => {
+                socket.bind_published(port, true)?;
+            }
+            bound => bound?,
+        }
+        socket.hear_all()?;
+        self.memory.shown.add(socket.cookie()?, address);
+        self.memory.shown.held.insert(key, socket);
+        Ok(())
     }
 
     /// Binds a socket of TCP where the host shows its port.
@@ -127,7 +159,6 @@ impl Mediator {
             |is_v6_only| self.beside_reservations(|| socket.bind_published(port, is_v6_only));
         let takes_both = socket.is_v6 && !port.is_v6_only();
         match (bind(!takes_both), self.second(socket, port)) {
-            (Ok(()), _) if takes_both => self.memory.shown.note_both(port.host_port),
             (Err(Errno::ADDRINUSE), Some(Second::OfV6)) => bind(true)?,
             (Err(Errno::ADDRINUSE), Some(Second::OfNobody)) => {
                 return self.bind_privately(call, descriptor, socket, address);
@@ -140,10 +171,12 @@ impl Mediator {
 
     /// What is left for a socket of TCP where the program has another one already.
     fn second(&self, socket: &Socket, port: &PublishedPort) -> Option<Second> {
-        match socket.is_v6 {
-            true if port.host_address.is_none() => Some(Second::OfV6),
-            true if !port.is_v6_only() => Some(Second::OfNobody),
-            false if self.memory.shown.has_both(port.host_port) => Some(Second::OfNobody),
+        let first = self.memory.shown.listening(port.host_port);
+        match (socket.is_v6, first) {
+            (true, _) if port.host_address.is_none() => Some(Second::OfV6),
+            (true, Some(Listening::ForV4)) | (false, Some(Listening::ForBoth)) => {
+                Some(Second::OfNobody)
+            }
             _ => None,
         }
     }
@@ -204,11 +237,14 @@ impl Mediator {
             return socket.listen(backlog).map(|()| 0);
         }
         if self.is_shown(&socket)? {
-            return match self.beside_reservations(|| socket.listen(backlog)) {
-                Err(Errno::ADDRINUSE) => self.listen_beside(call, descriptor, &socket, backlog),
-                listening => listening,
+            match self.beside_reservations(|| socket.listen(backlog)) {
+                Err(Errno::ADDRINUSE) => self.listen_beside(call, descriptor, &socket, backlog)?,
+                listening => {
+                    listening?;
+                    self.note_listening(&socket)?;
+                }
             }
-            .map(|()| 0);
+            return Ok(0);
         }
         let local = socket.local()?;
         let twin = self.memory.private.twin(&socket);
@@ -221,6 +257,18 @@ impl Mediator {
         self.memory.private.add(&twin)?;
         self.replace(call, descriptor, &twin)?;
         Ok(0)
+    }
+
+    /// Notes who has a port of the host's.
+    fn note_listening(&mut self, socket: &Socket) -> Result<(), Errno> {
+        let listening = match socket.is_v6 {
+            false => Listening::ForV4,
+            true if !socket.is_v6_only()? => Listening::ForBoth,
+            true => return Ok(()),
+        };
+        let port = socket.local()?.port();
+        self.memory.shown.listening.insert(port, listening);
+        Ok(())
     }
 
     /// Lets a socket listen that is one of two, for a family each, where the other one came first.
@@ -247,6 +295,9 @@ impl Mediator {
             }
             Second::OfNobody => {
                 let twin = self.memory.private.twin(socket)?;
+                if twin.is_v6 {
+                    twin.set_v6_only(true)?;
+                }
                 twin.bind(name)?;
                 twin.listen(backlog)?;
                 self.memory.private.add(&twin)?;
@@ -258,8 +309,11 @@ impl Mediator {
 
     /// Whether a socket is bound where the host shows a port, so that strangers may come.
     pub(super) fn is_shown(&self, socket: &Socket) -> Result<bool, Errno> {
+        if self.network.is_host || self.memory.shown.name(socket.cookie()?).is_some() {
+            return Ok(true);
+        }
         let own = socket.local()?;
         let mut published = self.network.published.iter();
-        Ok(self.network.is_host || published.any(|port| port.is_at(socket.protocol, own)))
+        Ok(published.any(|port| port.is_at(socket.protocol, own)))
     }
 }

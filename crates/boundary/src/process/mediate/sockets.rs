@@ -4,9 +4,10 @@ use super::address::for_family;
 use crate::sys::{socket_filter, socket_option};
 use lighter_types::grant::Protocol;
 use lighter_types::network::PublishedPort;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::sockopt::{
-    Timeout, set_ipv6_v6only, set_socket_reuseaddr, set_socket_timeout, socket_cookie,
+    Timeout, ipv6_v6only, set_ipv6_v6only, set_socket_reuseaddr, set_socket_timeout, socket_cookie,
     socket_domain, socket_protocol, socket_type,
 };
 use rustix::net::{
@@ -17,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// A socket of TCP or UDP.
+#[derive(Debug)]
 pub(super) struct Socket {
     descriptor: OwnedFd,
     /// Its transport.
@@ -55,6 +57,15 @@ impl Socket {
             let _ = self.set_v6_only(false);
         }
         rustix::net::connect(&self.descriptor, &for_family(address, self.is_v6)?)
+    }
+
+    /// Connects it, or learns at once that nobody is there, whether it waits or not.
+    pub(super) fn connect_at_once(&self, address: SocketAddr) -> Result<(), Errno> {
+        let flags = rustix::fs::fcntl_getfl(&self.descriptor)?;
+        rustix::fs::fcntl_setfl(&self.descriptor, flags - OFlags::NONBLOCK)?;
+        let connected = self.connect(address);
+        rustix::fs::fcntl_setfl(&self.descriptor, flags)?;
+        connected
     }
 
     /// A socket of the same family and type, made by `make` of those, with its flags and options.
@@ -112,11 +123,25 @@ impl Socket {
             }
             self.set_v6_only(is_v6_only && !is_mapped)?;
         }
+        self.bind_shown(&host).inspect_err(|_| {
+            if self.is_v6 {
+                // To WASI a socket of IPv6 is for that alone.
+                let _ = self.set_v6_only(true);
+            }
+        })
+    }
+
+    fn bind_shown(&self, host: &SocketAddr) -> Result<(), Errno> {
         if self.protocol == Protocol::Tcp {
             // It joins what holds the port for the guest.
             set_socket_reuseaddr(&self.descriptor, true)?;
         }
-        rustix::net::bind(&self.descriptor, &host)
+        rustix::net::bind(&self.descriptor, host)
+    }
+
+    /// Whether it takes IPv6 alone.
+    pub(super) fn is_v6_only(&self) -> Result<bool, Errno> {
+        ipv6_v6only(&self.descriptor)
     }
 
     /// Sets whether it takes IPv6 alone.
