@@ -1,20 +1,14 @@
 //! Other machines: a network namespace is one, joined to this one by a cable, with addresses that are private,
 //! public and of one link.
 
+use crate::tools::FUNCTIONS;
 use crate::workspace;
 use lighter_testkit::{is_root, programs, require};
 use std::process::Command;
 
 /// Runs in a network of its own, with another machine in it. `$1` is `lighter`, `$2` a program.
 const TWO_MACHINES: &str = r#"
-set -eu
 lighter=$1 program=$2
-started=
-trap 'kill $started 2>/dev/null || :' EXIT
-start() {
-    "$@" &
-    started="$started $!"
-}
 ip link set lo up
 ip link add here type veth peer name there
 start unshare -n sleep 60
@@ -52,8 +46,13 @@ serve() {
 }
 "#;
 
-/// What is tried, and what comes of it.
+/// What is tried between two machines, and what comes of it.
 fn assert_said(script: &str, expected: &str) {
+    assert_alone(&format!("{TWO_MACHINES}{script}"), expected);
+}
+
+/// What a script says in a network of its own.
+fn assert_alone(text: &str, expected: &str) {
     let found = Command::new("sh")
         .args(["-c", "command -v ip && command -v socat && command -v nc"])
         .output();
@@ -66,7 +65,7 @@ fn assert_said(script: &str, expected: &str) {
         return;
     }
     let workspace = workspace();
-    let text = format!("{TWO_MACHINES}{script}");
+    let text = format!("{FUNCTIONS}{text}");
     let run = workspace.command("unshare").args(["-n", "sh", "-c"]);
     let run = run.arg(text).arg("sh").arg(env!("CARGO_BIN_EXE_lighter"));
     run.arg(programs::sockets_component())
@@ -163,6 +162,36 @@ loopback fd77::1 nobody
 none 10.77.0.1 nobody
 none 9.9.9.1 nobody
 none fd77::1 nobody
+",
+    );
+}
+
+#[test]
+fn machine_without_ipv6_has_the_rest() {
+    assert_alone(
+        r#"
+for which in all default; do echo 1 >/proc/sys/net/ipv6/conf/$which/disable_ipv6; done
+ip link set lo up
+for address in 0.0.0.0:7000 '[::]:7000'; do
+    start "$1" run -p 7000:7000 "$2" serve "$address" 1
+    there 7000
+    wait $!
+done
+"$1" run --allow-net '[::1]' "$2" connect '[::1]:7' lost || echo $?
+"$1" run -p '[::1]:7000:80' "$2" serve '[::]:80' 1 2>&1 || echo $?
+"$1" run --allow-net 127.0.0.1 "$2" own 127.0.0.1:7 own
+"#,
+        "\
+ready
+0 bytes
+ready
+0 bytes
+AddrNotAvailable
+1
+lighter: failed to bind host port [::1]:7000/tcp: Address not available (os error 99)
+hint: it is none of this machine's addresses
+125
+own
 ",
     );
 }

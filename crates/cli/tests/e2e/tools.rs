@@ -27,7 +27,7 @@ fn script(text: &str, program: &Path, words: &[&str]) -> Outcome {
 
 /// `start` runs a command beside the script, and ends it with it; `there` waits until somebody listens on a port
 /// of TCP.
-const FUNCTIONS: &str = r#"
+pub(crate) const FUNCTIONS: &str = r#"
 set -eu
 started=
 trap 'kill $started 2>/dev/null || :' EXIT
