@@ -4,7 +4,7 @@ use crate::settings;
 use lighter_engine::{Error, Observer};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use lighter_types::grant::{Grants, MountKind, Protocol};
+use lighter_types::grant::{Grants, MountKind, NetworkMode, Protocol};
 use lighter_types::limits::MOST_THREADS;
 use lighter_types::network::{Reason, Transport};
 use lighter_types::refusal::Refusal;
@@ -252,7 +252,6 @@ impl Observer for Reporter {
 
 /// One line for a refusal: what was tried, on what, and the flag that allows it.
 fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
-    const NETWORK: &str = "no network is granted; allow it with --allow-net HOST:PORT or -p PORT";
     match refusal {
         Refusal::ReadOnly { action, path } => {
             format!(
@@ -297,15 +296,42 @@ fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
                 ""
             }
         ),
-        Refusal::Socket { action } => format!("{}: {NETWORK}", escape(action)),
+        Refusal::Bind {
+            protocol,
+            address,
+            is_own,
+        } => bind_line(*protocol, &escape(address), *is_own),
+        Refusal::Socket { action } => format!("{}: {}", escape(action), no_network(grants)),
         Refusal::Lookup { name } => {
             let name = escape(name);
             format!(
-                "look up {name}: it is not granted; allow it with --allow-net {name} or --allow-dns {name}"
+                "look up {name}: it is not granted; allow it with --allow-net {name}:PORT or --allow-dns {name}"
             )
         }
-        Refusal::Http { origin } => format!("request {}: {NETWORK}", escape(origin)),
+        Refusal::Http { origin } => {
+            format!("request {}: {}", escape(origin), no_network(grants))
+        }
     }
+}
+
+/// Why there is no network, and what would give one.
+fn no_network(grants: &Grants) -> &'static str {
+    match grants.network() {
+        NetworkMode::None => "--network none takes the network away; leave it out",
+        NetworkMode::Bridge | NetworkMode::Host => {
+            "no network is granted; allow it with --allow-net HOST:PORT or -p PORT"
+        }
+    }
+}
+
+/// What was to be bound, and why it cannot be.
+fn bind_line(protocol: Protocol, address: &str, is_own: bool) -> String {
+    let why = if is_own {
+        "the host shows that port by the other family alone; publish it by this one, or by both (-p PORT:PORT)"
+    } else {
+        "it is none of the program's own; bind 0.0.0.0, [::] or loopback, and publish the port with -p"
+    };
+    format!("bind {address} ({}): {why}", protocol.name())
 }
 
 /// What was to be reached, why it may not be, and what would allow it.

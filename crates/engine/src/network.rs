@@ -54,6 +54,11 @@ pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<
     })))
 }
 
+/// Whether ports are to be shown where the program's ports are the host's already.
+pub(crate) fn ignores_ports(grants: &Grants) -> bool {
+    grants.network() == NetworkMode::Host && grants.published().next().is_some()
+}
+
 /// Takes the host's ports for one `-p`.
 fn publish_ports(
     publish: &Publish,

@@ -77,6 +77,10 @@ impl Engine {
         bound_memory_mounts(&mut mounts, &options.limits);
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
         let network = network::resolve(&options.grants, &self.settings.ceilings)?;
+        if network::ignores_ports(&options.grants) {
+            observer
+                .warn("-p changes nothing with --network host: the program's ports are the host's");
+        }
         let coredump = options
             .coredump
             .as_deref()

@@ -50,6 +50,15 @@ pub enum Refusal {
         /// The port; 0 is any.
         port: u16,
     },
+    /// An address that a program cannot have.
+    Bind {
+        /// By what.
+        protocol: Protocol,
+        /// The address: `192.0.2.1:80`.
+        address: String,
+        /// Whether it is one of a program's own, where the host shows that port by the other family alone.
+        is_own: bool,
+    },
     /// A thread above the number that there may be.
     Thread {
         /// That number.

@@ -210,10 +210,15 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
         text.push_str(&format!("  has names looked up by {server}\n"));
     }
     for ceiling in &given.ceilings {
-        let mut all = texts(&ceiling.destinations);
-        all.extend(texts(&ceiling.lookups));
-        let all = all.join(", ");
-        text.push_str(&format!("  nothing of it beyond [ceiling]: {all}\n"));
+        let or_none = |texts: Vec<String>, none: &str| match texts.is_empty() {
+            true => none.to_owned(),
+            false => texts.join(", "),
+        };
+        let reach = or_none(texts(&ceiling.destinations), "no address");
+        let names = or_none(texts(&ceiling.lookups), "no name besides");
+        text.push_str(&format!(
+            "  nothing of it beyond [ceiling]: reaches {reach}; looks up {names}\n"
+        ));
     }
     if given.network == NetworkMode::Host {
         text.push_str("  its ports are the host's\n");

@@ -127,7 +127,7 @@ fn name_that_is_not_granted_is_not_asked_for() {
     assert_eq!(
         outcome.stderr_text(),
         "lighter: refused: look up public.example: it is not granted; allow it with \
-         --allow-net public.example or --allow-dns public.example\n"
+         --allow-net public.example:PORT or --allow-dns public.example\n"
     );
     assert_eq!(server.questions(), 0);
 }

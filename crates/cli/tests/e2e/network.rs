@@ -465,7 +465,37 @@ fn address_that_is_not_the_programs_is_not_bound() {
             &[verb, "192.0.2.1:80"],
         );
         outcome.assert(1, "AddrNotAvailable\n");
+        let told = "it is none of the program's own; bind 0.0.0.0, [::] or loopback";
+        assert!(
+            outcome.stderr_text().contains(told),
+            "{}",
+            outcome.describe()
+        );
     }
+    for (flag, verb, address) in [
+        ("[::1]::80", "bind", "0.0.0.0:80"),
+        ("127.0.0.1::80/udp", "bind-udp", "[::]:80"),
+    ] {
+        let outcome = run(&workspace, &["-p", flag], &program, &[verb, address]);
+        outcome.assert(1, "AddrNotAvailable\n");
+        let told = "the host shows that port by the other family alone";
+        assert!(
+            outcome.stderr_text().contains(told),
+            "{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
+fn published_ports_beside_those_of_the_host_are_warned_of() {
+    let workspace = workspace();
+    let flags = ["--network", "host", "-p", "8080:80"];
+    let words = ["bind", "127.0.0.1:0"];
+    let outcome = run(&workspace, &flags, &programs::sockets_component(), &words);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
+    let told = "lighter: warning: -p changes nothing with --network host: the program's ports are the host's\n";
+    assert_eq!(outcome.stderr_text(), told);
 }
 
 #[test]
@@ -532,7 +562,7 @@ fn no_network_is_none_whatever_is_granted() {
     assert!(
         refused
             .stderr_text()
-            .contains("create a TCP socket: no network is granted")
+            .contains("create a TCP socket: --network none takes the network away; leave it out")
     );
 }
 

@@ -102,9 +102,14 @@ impl Mediator {
         let inner = meant(address).ip();
         if !inner.is_loopback() {
             // Its own are the loopback's, and all.
+            self.refuse_binding(&socket, address, false);
             return Err(Errno::ADDRNOTAVAIL);
         }
         let published = self.published(socket.protocol, address.port()).copied();
+        if published.is_some_and(|port| !socket.may_be_at(&port)) {
+            self.refuse_binding(&socket, address, true);
+            return Err(Errno::ADDRNOTAVAIL);
+        }
         match (published, socket.protocol) {
             (Some(port), Protocol::Tcp) => {
                 self.bind_shown(call, descriptor, &socket, address, &port)?;
@@ -213,6 +218,15 @@ impl Mediator {
         twin.bind(address)?;
         self.memory.private.add(&twin)?;
         self.replace(call, descriptor, &twin)
+    }
+
+    /// Tells that an address is not to be had.
+    fn refuse_binding(&self, socket: &Socket, address: SocketAddr, is_own: bool) {
+        self.refusals.add(Refusal::Bind {
+            protocol: socket.protocol,
+            address: address.to_string(),
+            is_own,
+        });
     }
 
     /// Tells that a port could not be had where a private network is impossible.

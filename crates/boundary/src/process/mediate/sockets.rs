@@ -108,6 +108,16 @@ impl Socket {
         rustix::net::bind(&self.descriptor, &for_family(address, self.is_v6)?)
     }
 
+    /// Whether its family is one by which the host shows a port. A socket of IPv6 takes connections of IPv4, but
+    /// a datagram's sender is an address of the socket's own family, to WASI.
+    pub(super) fn may_be_at(&self, port: &PublishedPort) -> bool {
+        match port.host_address {
+            None => true,
+            Some(IpAddr::V6(_)) => self.is_v6,
+            Some(IpAddr::V4(_)) => !self.is_v6 || self.protocol == Protocol::Tcp,
+        }
+    }
+
     /// Binds it where the host shows a port of the guest's, to IPv6 alone or to both families.
     pub(super) fn bind_published(
         &self,
@@ -117,10 +127,6 @@ impl Socket {
         let host = port.host(self.is_v6).ok_or(Errno::ADDRNOTAVAIL)?;
         if self.is_v6 {
             let is_mapped = port.host_address.is_some_and(|address| address.is_ipv4());
-            if is_mapped && self.protocol == Protocol::Udp {
-                // A datagram's sender is an address of the socket's own family, to WASI.
-                return Err(Errno::ADDRNOTAVAIL);
-            }
             self.set_v6_only(is_v6_only && !is_mapped)?;
         }
         self.bind_shown(&host).inspect_err(|_| {
