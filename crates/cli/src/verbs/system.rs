@@ -82,8 +82,10 @@ pub(crate) fn policy(format: Format) -> u8 {
             printer::json(&json!(calls))
         }
         Format::Text => {
+            let longest = calls.iter().map(|call| call.holder.len()).max();
+            let width = longest.unwrap_or_default();
             let line = |name: &str, holder: &str, condition: &str, reason: &str| {
-                format!("{name:<18}{holder:<22}{condition:<58}{reason}\n")
+                format!("{name:<16}  {holder:<width$}  {condition:<56}  {reason}\n")
             };
             let mut text = line("CALL", "FOR", "IF", "REASON");
             for call in &calls {
