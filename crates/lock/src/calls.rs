@@ -282,7 +282,6 @@ const CALLS: &[Call] = &[
     row(libc::SYS_getsockname, "getsockname", Network, Always, "the address of a socket"),
     row(libc::SYS_getsockname, "getsockname", Published, Asked, "the same, with its own port in place of the host's"),
     row(libc::SYS_getpeername, "getpeername", Network, Always, "the address of its peer"),
-    row(libc::SYS_getpeername, "getpeername", Published, Asked, "the same, where the peer is the program itself"),
     row(libc::SYS_setsockopt, "setsockopt", Network, SET_OPTIONS, "options without a right in them; the keeper sets what shares ports"),
     row(libc::SYS_getsockopt, "getsockopt", Network, READ_OPTIONS, "options, and how a connect ended"),
     row(libc::SYS_epoll_create1, "epoll_create1", Network, Always, "waiting for many sockets"),

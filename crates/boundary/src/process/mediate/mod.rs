@@ -123,7 +123,6 @@ impl Mediator {
             libc::SYS_sendto => self.send(call),
             libc::SYS_recvfrom => self.receive(call),
             libc::SYS_getsockname => self.name(call),
-            libc::SYS_getpeername => self.name_peer(call),
             _ => Err(Errno::NOSYS),
         };
         answer.map(Some)

@@ -12,34 +12,31 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 impl Mediator {
     /// Tells a socket's own address.
     pub(super) fn name(&self, call: &Call) -> Answer {
-        self.tell(call, |socket| {
-            let mut local = socket.local()?;
-            // Who was accepted has one of the addresses that a listener on all of them stands for.
-            let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
-            let mut published = self.network.published.iter();
-            let shown = published.find(|port| {
-                let is_at = |address| port.is_at(socket.protocol, address);
-                is_at(local) || is_at(any)
-            });
-            if let Some(port) = shown
-                && !self.memory.private.has(socket)?
-            {
-                local.set_port(port.container_port);
-                return Ok(self.memory.shown.name(socket.cookie()?).unwrap_or(local));
-            }
-            Ok(local)
-        })
+        let [descriptor, ..] = call.arguments.map(low);
+        let [_, address_at, length_at, ..] = call.arguments;
+        let room = self.room(length_at)?;
+        let socket = self.duplicate(descriptor)?;
+        let name = self.name_of(&socket)?;
+        self.write_address(name, (address_at, length_at), room)?;
+        Ok(0)
     }
 
-    /// Tells the address of a socket's peer, which may be the runner itself.
-    pub(super) fn name_peer(&self, call: &Call) -> Answer {
-        self.tell(call, |socket| {
-            let peer = socket.peer()?;
-            if self.memory.private.has(socket)? {
-                return Ok(peer);
-            }
-            Ok(self.inner_name(socket.protocol, peer))
-        })
+    fn name_of(&self, socket: &Socket) -> Result<SocketAddr, Errno> {
+        let mut local = socket.local()?;
+        // Who was accepted has one of the addresses that a listener on all of them stands for.
+        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), local.port());
+        let mut published = self.network.published.iter();
+        let shown = published.find(|port| {
+            let is_at = |address| port.is_at(socket.protocol, address);
+            is_at(local) || is_at(any)
+        });
+        if let Some(port) = shown
+            && !self.memory.private.has(socket)?
+        {
+            local.set_port(port.container_port);
+            return Ok(self.memory.shown.name(socket.cookie()?).unwrap_or(local));
+        }
+        Ok(local)
     }
 
     /// An address of a peer as the runner knows it: its own ports by its own numbers.
@@ -61,20 +58,6 @@ impl Mediator {
             }
         }
         peer
-    }
-
-    /// Answers a call that asks for an address.
-    fn tell(
-        &self,
-        call: &Call,
-        address: impl FnOnce(&Socket) -> Result<SocketAddr, Errno>,
-    ) -> Answer {
-        let [descriptor, ..] = call.arguments.map(low);
-        let [_, address_at, length_at, ..] = call.arguments;
-        let room = self.room(length_at)?;
-        let socket = self.duplicate(descriptor)?;
-        self.write_address(address(&socket)?, (address_at, length_at), room)?;
-        Ok(0)
     }
 
     /// How much room the runner has for an address, in bytes.

@@ -187,12 +187,6 @@ impl Socket {
         SocketAddr::try_from(rustix::net::getsockname(&self.descriptor)?)
     }
 
-    /// The address of its peer.
-    pub(super) fn peer(&self) -> Result<SocketAddr, Errno> {
-        let peer = rustix::net::getpeername(&self.descriptor)?.ok_or(Errno::NOTCONN)?;
-        SocketAddr::try_from(peer)
-    }
-
     /// The number by which the kernel knows it for as long as it runs.
     pub(super) fn cookie(&self) -> Result<u64, Errno> {
         socket_cookie(&self.descriptor)
