@@ -183,8 +183,8 @@ pub trait Workload {
     /// Gives it, and the thread that started it, all processors again.
     fn settle(&mut self);
 
-    /// Answers the calls that its lock asks for, from now on until it is gone. `listener` is its own
-    /// descriptor that they come in by. What is refused is told to the one that is returned.
+    /// Takes `listener`, its own descriptor by which the calls come in that its lock asks for. The first
+    /// waits for [`answer_calls`](Self::answer_calls). What is refused is told to the one that is returned.
     ///
     /// # Errors
     /// This process has no right to look into the workload; nothing will be answered.
@@ -193,6 +193,17 @@ pub trait Workload {
         listener: RawFd,
         network: Arc<Network>,
     ) -> Result<Arc<Refusals>, StartError>;
+
+    /// A descriptor that becomes readable by a call that waits; none where calls are answered already, or
+    /// where there are none.
+    fn call_event(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Answers its calls from now on until it is gone, by a thread of their own: a program that makes none
+    /// pays for none.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    fn answer_calls(&mut self) -> Result<(), StartError>;
 
     /// A descriptor that becomes readable when the workload has ended.
     fn exit_event(&self) -> BorrowedFd<'_>;

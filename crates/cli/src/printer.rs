@@ -6,12 +6,13 @@ use lighter_types::escape::escape;
 use lighter_types::exit;
 use lighter_types::grant::{Grants, MountKind, NetworkMode, Protocol};
 use lighter_types::limits::MOST_THREADS;
-use lighter_types::network::{Reason, Transport};
+use lighter_types::network::{PublishedPort, Reason, Transport};
 use lighter_types::refusal::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio;
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -224,7 +225,22 @@ impl Observer for Reporter {
 
     fn refused(&mut self, refusal: &Refusal) {
         let line = refusal_line(refusal, &self.grants);
-        self.say(&format!("lighter: refused: {line}\n"));
+        let word = match refusal {
+            // Nobody was against it.
+            Refusal::Unanswered { .. } => "warning",
+            _ => "refused",
+        };
+        self.say(&format!("lighter: {word}: {line}\n"));
+    }
+
+    fn published(&mut self, port: &PublishedPort) {
+        let protocol = port.protocol.name();
+        let address = port.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        let host = SocketAddr::new(address, port.host_port);
+        self.say(&format!(
+            "lighter: port {}/{protocol} is published at {host}\n",
+            port.container_port
+        ));
     }
 
     fn refusals_cut(&mut self) {
@@ -308,6 +324,14 @@ fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
                 "look up {name}: it is not granted; allow it with --allow-net {name}:PORT or --allow-dns {name}"
             )
         }
+        Refusal::Unanswered { name, servers } => {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            format!(
+                "look up {}: no name server answered (asked: {}); name another with --dns",
+                escape(name),
+                servers.join(", ")
+            )
+        }
         Refusal::Http { origin } => {
             format!("request {}: {}", escape(origin), no_network(grants))
         }
@@ -337,14 +361,21 @@ fn bind_line(protocol: Protocol, address: &str, is_own: bool) -> String {
 /// What was to be reached, why it may not be, and what would allow it.
 fn reach_line(transport: Transport, address: &str, reason: &Reason) -> String {
     let (what, scheme) = match transport {
-        Transport::Tcp => ("connect to", ""),
+        Transport::Tcp => ("connect to", "tcp://"),
         Transport::Udp => ("send to", "udp://"),
         Transport::Http => ("request", "http://"),
         Transport::Https => ("request", "https://"),
     };
     let why = match reason {
-        Reason::NotGranted => {
+        Reason::NotGranted { name: None } => {
             format!("it is not granted; allow it with --allow-net {scheme}{address}")
+        }
+        Reason::NotGranted { name: Some(name) } => {
+            let name = escape(name);
+            let port = address.rsplit_once(':').map_or("", |(_, port)| port);
+            return format!(
+                "{what} {address} ({name}): it is not granted; allow it with --allow-net {scheme}{name}:{port}"
+            );
         }
         Reason::NameLeadsInside { name, kind } => format!(
             "{} is granted, but names lead to no {kind} addresses; allow it with --allow-net {scheme}{address}",

@@ -17,6 +17,7 @@ use lighter_types::grant::{DnsServer, HostGrant, HostName};
 use lighter_types::network::{
     AskedName, Lookup, LookupError, MOST_SERVERS, NameServers, Source, canonical,
 };
+use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     FromRunner, MOST_ADDRESSES, Resolution, ResolveOrder, ServerLink, Task,
 };
@@ -91,22 +92,21 @@ pub(crate) struct Lookups {
     pace: Arc<Mutex<Pace>>,
 }
 
-/// An answer, and to which lookup.
-type Answer = (u32, Lookup);
+/// What became of a lookup.
+pub(crate) struct Answer {
+    /// Which one.
+    pub(crate) id: u32,
+    /// What the runner is told.
+    pub(crate) lookup: Lookup,
+    /// What the user is told, if anything.
+    pub(crate) refusal: Option<Refusal>,
+}
 
 /// What servers are asked for one lookup, and whom.
 struct Question {
     asked: HostName,
     names: Vec<HostName>,
     servers: NameServers,
-}
-
-/// What becomes of a wish to look something up.
-pub(crate) enum Asked {
-    /// This, at once.
-    Answered(Lookup),
-    /// It is looked up; [`Lookups::take`] has the answer later.
-    Pending,
 }
 
 impl Lookups {
@@ -125,13 +125,23 @@ impl Lookups {
         })
     }
 
-    /// Looks a name up, if that is allowed.
-    pub(crate) fn ask(&mut self, id: u32, name: &str) -> Asked {
+    /// Looks a name up, if that is allowed. What is not answered at once [`take`](Self::take) has later.
+    pub(crate) fn ask(&mut self, id: u32, name: &str) -> Option<Answer> {
+        let answer = |lookup| {
+            let refusal = (lookup == Err(LookupError::Refused)).then(|| Refusal::Lookup {
+                name: name.to_owned(),
+            });
+            Some(Answer {
+                id,
+                lookup,
+                refusal,
+            })
+        };
         let Ok(asked) = AskedName::parse(name) else {
-            return Asked::Answered(Err(LookupError::Invalid));
+            return answer(Err(LookupError::Invalid));
         };
         if let Some(addresses) = self.own_answer(&asked) {
-            return Asked::Answered(Ok(addresses));
+            return answer(Ok(addresses));
         }
         let mut servers = self.system_servers();
         let given = &self.service.servers;
@@ -144,10 +154,10 @@ impl Lookups {
             names.retain(|name| policy.may_look_up(name));
         }
         if names.is_empty() {
-            return Asked::Answered(Err(LookupError::Refused));
+            return answer(Err(LookupError::Refused));
         }
         if self.waiting.len() + self.asked >= MOST_PENDING {
-            return Asked::Answered(Err(LookupError::Temporary));
+            return answer(Err(LookupError::Temporary));
         }
         let question = Question {
             asked: asked.name,
@@ -156,7 +166,7 @@ impl Lookups {
         };
         self.waiting.push_back((id, question));
         self.employ();
-        Asked::Pending
+        None
     }
 
     /// The servers of the system, as they were a second ago at most: a flood of lookups reads no file.
@@ -188,6 +198,7 @@ impl Lookups {
             return Some(mapped);
         }
         asked
+            .name
             .is_localhost()
             .then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
     }
@@ -210,13 +221,25 @@ impl Lookups {
                 .name("lookup".to_owned())
                 .stack_size(STACK_BYTES)
                 .spawn(move || {
-                    let lookup = worker.look_up(question);
-                    tell(&answers, &done, id, lookup);
+                    let (lookup, refusal) = worker.look_up(question);
+                    let answer = Answer {
+                        id,
+                        lookup,
+                        refusal,
+                    };
+                    tell(&answers, &done, answer);
                 });
             match started {
                 Ok(worker) => self.workers.push(worker),
                 // There are too many threads already.
-                Err(_) => tell(&self.answers.0, &self.done, id, Err(LookupError::Temporary)),
+                Err(_) => {
+                    let answer = Answer {
+                        id,
+                        lookup: Err(LookupError::Temporary),
+                        refusal: None,
+                    };
+                    tell(&self.answers.0, &self.done, answer);
+                }
             }
         }
     }
@@ -238,9 +261,9 @@ impl Lookups {
 }
 
 /// Hands an answer over.
-fn tell(answers: &Sender<Answer>, done: &OwnedFd, id: u32, lookup: Lookup) {
+fn tell(answers: &Sender<Answer>, done: &OwnedFd, answer: Answer) {
     // If nobody waits for it any more, nobody misses it.
-    let _ = answers.send((id, lookup));
+    let _ = answers.send(answer);
     let _ = rustix::io::write(done, &1_u64.to_ne_bytes());
 }
 
@@ -295,7 +318,62 @@ struct Worker {
 }
 
 impl Worker {
-    fn look_up(&self, question: Question) -> Lookup {
+    fn look_up(&self, question: Question) -> (Lookup, Option<Refusal>) {
+        match self.resolve(&question) {
+            Ok(Resolution::Found {
+                name,
+                addresses,
+                time_to_live_seconds,
+            }) => {
+                let time_to_live = Duration::from_secs(time_to_live_seconds.into());
+                (self.found(&question, name, addresses, time_to_live), None)
+            }
+            Ok(Resolution::Nothing) => (Err(LookupError::Unresolvable), None),
+            Ok(Resolution::Failed | Resolution::Truncated { .. }) => {
+                (Err(LookupError::Temporary), None)
+            }
+            Ok(Resolution::Silence) => {
+                let servers = question.servers.servers.iter().take(MOST_SERVERS);
+                let refusal = Refusal::Unanswered {
+                    name: question.asked.to_string(),
+                    servers: servers.map(|server| server.address).collect(),
+                };
+                (Err(LookupError::Temporary), Some(refusal))
+            }
+            Err(error) => (Err(error), None),
+        }
+    }
+
+    /// Notes what was found, and puts it in order.
+    fn found(
+        &self,
+        question: &Question,
+        name: u8,
+        addresses: Vec<IpAddr>,
+        time_to_live: Duration,
+    ) -> Lookup {
+        let name = question.names.get(usize::from(name));
+        let name = name.ok_or(LookupError::Temporary)?;
+        let mut addresses: Vec<IpAddr> = addresses
+            .into_iter()
+            .take(MOST_ADDRESSES)
+            .map(canonical)
+            .collect();
+        let source = if self.service.servers.is_empty() {
+            Source::System
+        } else {
+            Source::Servers
+        };
+        for name in [name, &question.asked] {
+            self.service.pin(name, source, &addresses, time_to_live);
+        }
+        // The kernel knows a way to the first ones; of those IPv6 goes before IPv4 (RFC 6724).
+        addresses.sort_by_cached_key(|address| (!has_route(*address), address.is_ipv4()));
+        Ok(addresses)
+    }
+
+    /// Asks the servers, when it is this lookup's turn.
+    fn resolve(&self, question: &Question) -> Result<Resolution, LookupError> {
         let turn = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
             pace.turn(Instant::now())
@@ -305,40 +383,11 @@ impl Worker {
             return Err(LookupError::Temporary);
         }
         let deadline = Instant::now() + LONGEST;
-        let resolution = match self.ask_datagrams(&question, deadline)? {
+        match self.ask_datagrams(question, deadline)? {
             Resolution::Truncated { name, server } => {
-                self.ask_stream(&question, name.into(), server.into(), deadline)?
+                self.ask_stream(question, name.into(), server.into(), deadline)
             }
-            resolution => resolution,
-        };
-        match resolution {
-            Resolution::Found {
-                name,
-                addresses,
-                time_to_live_seconds,
-            } => {
-                let name = question.names.get(usize::from(name));
-                let name = name.ok_or(LookupError::Temporary)?;
-                let mut addresses: Vec<IpAddr> = addresses
-                    .into_iter()
-                    .take(MOST_ADDRESSES)
-                    .map(canonical)
-                    .collect();
-                let time_to_live = Duration::from_secs(time_to_live_seconds.into());
-                let source = if self.service.servers.is_empty() {
-                    Source::System
-                } else {
-                    Source::Servers
-                };
-                for name in [name, &question.asked] {
-                    self.service.pin(name, source, &addresses, time_to_live);
-                }
-                // The kernel knows a way to the first ones; of those IPv6 goes before IPv4 (RFC 6724).
-                addresses.sort_by_cached_key(|address| (!has_route(*address), address.is_ipv4()));
-                Ok(addresses)
-            }
-            Resolution::Nothing => Err(LookupError::Unresolvable),
-            Resolution::Failed | Resolution::Truncated { .. } => Err(LookupError::Temporary),
+            resolution => Ok(resolution),
         }
     }
 
@@ -357,7 +406,7 @@ impl Worker {
             }
         }
         if sockets.is_empty() {
-            return Err(LookupError::Temporary);
+            return Ok(Resolution::Silence);
         }
         let link = ServerLink::Datagrams {
             count: u8::try_from(sockets.len()).unwrap_or(u8::MAX),
@@ -440,6 +489,7 @@ impl Worker {
         let role = (directory.as_fd(), sockets);
         match ask_role(boundary, role, task, self.end.as_fd(), deadline) {
             Ok(Some(FromRunner::Resolved(resolution))) => Ok(resolution),
+            Ok(None) if Instant::now() >= deadline => Ok(Resolution::Silence),
             Ok(_) => Err(LookupError::Temporary),
             Err(_) => Err(LookupError::Permanent),
         }

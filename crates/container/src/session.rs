@@ -1,13 +1,12 @@
 //! One runner and the keeper's conversation with it.
 
-use crate::lookups::{Asked, Lookups, MOST_WORKERS, NameService, wait};
+use crate::lookups::{Answer, Lookups, MOST_WORKERS, NameService, wait};
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{
     Boundary, Exit, Files, Layout, Network, Refusals, Spec, StartError, Workload,
 };
 use lighter_types::limits::{Limits, RUNTIME_THREADS};
-use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, ToRunner,
@@ -253,17 +252,14 @@ impl Session {
                 none.insert(lookups)
             }
         };
-        let Asked::Answered(lookup) = lookups.ask(id, &name) else {
-            return Ok(None);
-        };
-        if lookup == Err(LookupError::Refused) {
-            self.untold.push(Refusal::Lookup { name });
-        }
-        Ok(self.tell_found(id, lookup))
+        let answer = lookups.ask(id, &name);
+        Ok(answer.and_then(|answer| self.tell_found(answer)))
     }
 
     /// Tells the runner what became of a lookup. It takes its answers: a keeper waits for nobody.
-    fn tell_found(&self, id: u32, lookup: Lookup) -> Option<Event> {
+    fn tell_found(&mut self, answer: Answer) -> Option<Event> {
+        self.untold.extend(answer.refusal);
+        let Answer { id, lookup, .. } = answer;
         let frame = encode(&ToRunner::Found { id, lookup }, TO_RUNNER_BYTES).ok()?;
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match rustix::net::send(&self.control, &frame, flags) {
@@ -399,6 +395,10 @@ impl Session {
         if let Some(lookups) = &self.lookups {
             polled.push(PollFd::from_borrowed_fd(lookups.event(), PollFlags::IN));
         }
+        let call_at = polled.len();
+        if let Some(call) = self.workload.call_event() {
+            polled.push(PollFd::from_borrowed_fd(call, PollFlags::IN));
+        }
         let relayed_from = polled.len();
         relay.register(&mut polled);
         let timeout = wake.map(|wake| Timespec {
@@ -423,10 +423,13 @@ impl Session {
         {
             return Ok(Some(Event::Signal(signal)));
         }
-        if relayed_from > lookups_at && ready.get(lookups_at) == Some(&true) {
+        if relayed_from > call_at && ready.get(call_at) == Some(&true) {
+            self.workload.answer_calls().map_err(Failed::Start)?;
+        }
+        if call_at > lookups_at && ready.get(lookups_at) == Some(&true) {
             let found = self.lookups.as_mut().map(Lookups::take);
-            for (id, lookup) in found.into_iter().flatten() {
-                if let Some(event) = self.tell_found(id, lookup) {
+            for answer in found.into_iter().flatten() {
+                if let Some(event) = self.tell_found(answer) {
                     return Ok(Some(event));
                 }
             }

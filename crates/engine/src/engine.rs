@@ -5,7 +5,7 @@ use crate::cache::{Cache, CacheLimits};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_types::escape::escape;
-use lighter_types::network::Reach;
+use lighter_types::network::{PublishedPort, Reach};
 use lighter_types::refusal::Refusal;
 use rustix::fs::{Mode, OFlags};
 use std::cell::OnceCell;
@@ -46,6 +46,9 @@ pub trait Observer {
 
     /// More was refused than is told one by one.
     fn refusals_cut(&mut self);
+
+    /// A port of the program's is shown where nobody could know before: the user let the host choose.
+    fn published(&mut self, port: &PublishedPort);
 
     /// A program of this size has been compiling for this long.
     fn compiling(&mut self, program: &str, size_bytes: u64, elapsed: Duration);

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::code::failure_error;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts;
+use crate::network;
 use crate::program::{self, ProgramSource, seal};
 use crate::run::refuse_unsupported;
 use lighter_boundary::Content;
@@ -117,7 +118,9 @@ impl Engine {
             })
             .collect();
         let limits = || self.boundary.check_limits(&options.limits);
+        let ceilings = &self.settings.ceilings;
         let refusal = refuse_unsupported(&options.grants)
+            .and_then(|()| network::check(&options.grants, ceilings).map(drop))
             .and_then(|()| Ok(limits().map_err(Failed::Start)?))
             .err()
             .or_else(|| {

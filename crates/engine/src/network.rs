@@ -3,7 +3,7 @@
 use crate::Error;
 use lighter_boundary::Network;
 use lighter_types::grant::{Grants, NetworkMode, PortRange, Protocol, Publish};
-use lighter_types::network::{NetworkPolicy, PublishedPort, Reach};
+use lighter_types::network::{MOST_SERVERS, NetworkPolicy, PublishedPort, Reach};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
@@ -19,7 +19,28 @@ pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<
     if !grants.has_network() {
         return Ok(None);
     }
+    let policy = check(grants, ceilings)?;
     let is_host = grants.network() == NetworkMode::Host;
+    let mut published = Vec::new();
+    let mut reserved = Vec::new();
+    // Where its ports are the host's, there is nothing to show.
+    for publish in grants.published().filter(|_| !is_host) {
+        publish_ports(publish, &mut published, &mut reserved)?;
+    }
+    Ok(Some(Arc::new(Network {
+        policy,
+        published,
+        reserved,
+        is_host,
+        ..Network::default()
+    })))
+}
+
+/// What the grants of the network allow, if they can be met together.
+///
+/// # Errors
+/// A name server is not within the ceilings, or two ports want one of the host's.
+pub(crate) fn check(grants: &Grants, ceilings: &[Reach]) -> Result<NetworkPolicy, Error> {
     let granted = Reach {
         destinations: grants.destinations().cloned().collect(),
         lookups: grants.lookups().cloned().collect(),
@@ -39,24 +60,46 @@ pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<
             hint: Some("leave --dns out, so that the system's servers are asked".to_owned()),
         });
     }
-    let mut published = Vec::new();
-    let mut reserved = Vec::new();
-    // Where its ports are the host's, there is nothing to show.
-    for publish in grants.published().filter(|_| !is_host) {
-        publish_ports(publish, &mut published, &mut reserved)?;
+    let published: Vec<&Publish> = grants.published().collect();
+    for (index, publish) in published.iter().enumerate() {
+        let mut others = published.iter().take(index);
+        if let Some(other) = others.find(|other| other.collides(publish)) {
+            return Err(Error::Refused {
+                reason: format!("-p {other} and -p {publish} want one port of the host's"),
+                hint: Some("give each a port of its own".to_owned()),
+            });
+        }
     }
-    Ok(Some(Arc::new(Network {
-        policy,
-        published,
-        reserved,
-        is_host,
-        ..Network::default()
-    })))
+    Ok(policy)
 }
 
-/// Whether ports are to be shown where the program's ports are the host's already.
-pub(crate) fn ignores_ports(grants: &Grants) -> bool {
-    grants.network() == NetworkMode::Host && grants.published().next().is_some()
+/// What is to be said of the grants of the network before a run.
+pub(crate) fn warnings(grants: &Grants) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if grants.network() == NetworkMode::Host && grants.published().next().is_some() {
+        let text = "-p changes nothing with --network host: the program's ports are the host's";
+        warnings.push(text.to_owned());
+    }
+    let servers = grants.name_servers().count();
+    if servers > MOST_SERVERS {
+        warnings.push(format!(
+            "of the {servers} name servers (--dns) only the first {MOST_SERVERS} are asked"
+        ));
+    }
+    warnings
+}
+
+/// The ports of which the host chose where it shows them: nobody could know before.
+pub(crate) fn chosen<'a>(
+    grants: &Grants,
+    network: &'a Network,
+) -> impl Iterator<Item = &'a PublishedPort> {
+    let is_chosen = grants.published().flat_map(|publish| {
+        let count = publish.container_ports.count().into();
+        std::iter::repeat_n(publish.is_chosen_by_host(), count)
+    });
+    let ports = network.published.iter().zip(is_chosen);
+    ports.filter_map(|(port, is_chosen)| is_chosen.then_some(port))
 }
 
 /// Takes the host's ports for one `-p`.

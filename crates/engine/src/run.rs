@@ -77,9 +77,11 @@ impl Engine {
         bound_memory_mounts(&mut mounts, &options.limits);
         check_working_directory(options.working_directory.as_deref(), &mounts)?;
         let network = network::resolve(&options.grants, &self.settings.ceilings)?;
-        if network::ignores_ports(&options.grants) {
-            observer
-                .warn("-p changes nothing with --network host: the program's ports are the host's");
+        for warning in network::warnings(&options.grants) {
+            observer.warn(&warning);
+        }
+        if let Some(network) = &network {
+            network::chosen(&options.grants, network).for_each(|port| observer.published(port));
         }
         let coredump = options
             .coredump

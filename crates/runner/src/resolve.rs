@@ -20,7 +20,7 @@ const MESSAGE_BYTES: usize = 65_535;
 
 /// Asks what was ordered, by these sockets.
 pub(crate) fn resolve(order: &ResolveOrder, sockets: &[OwnedFd]) -> Resolution {
-    let mut has_failed = false;
+    let mut failure = None;
     for (index, name) in (0_u8..).zip(&order.names) {
         match ask_for(name, order, sockets) {
             Found::Addresses(addresses, time_to_live_seconds) => {
@@ -37,14 +37,11 @@ pub(crate) fn resolve(order: &ResolveOrder, sockets: &[OwnedFd]) -> Resolution {
                 };
             }
             Found::Nothing => {}
-            Found::Failed => has_failed = true,
+            Found::Failed => failure = Some(Resolution::Failed),
+            Found::Silence => failure = failure.or(Some(Resolution::Silence)),
         }
     }
-    if has_failed {
-        Resolution::Failed
-    } else {
-        Resolution::Nothing
-    }
+    failure.unwrap_or(Resolution::Nothing)
 }
 
 /// What became of one name.
@@ -55,12 +52,15 @@ enum Found {
     Nothing,
     /// This server has more to say than fits.
     Truncated(u8),
-    /// No server gave a usable answer.
+    /// A server answered, and none usably.
     Failed,
+    /// No server answered.
+    Silence,
 }
 
 fn ask_for(name: &str, order: &ResolveOrder, sockets: &[OwnedFd]) -> Found {
     let time_limit = Duration::from_millis(order.time_limit_ms.into());
+    let mut is_answered = false;
     for _ in 0..order.attempts {
         for (server, socket) in (0_u8..).zip(sockets) {
             let Some(mut questions) = Question::both(name) else {
@@ -77,9 +77,14 @@ fn ask_for(name: &str, order: &ResolveOrder, sockets: &[OwnedFd]) -> Found {
             if let Some(found) = conclude(&questions, server) {
                 return found;
             }
+            is_answered |= questions.iter().any(|question| question.answer.is_some());
         }
     }
-    Found::Failed
+    if is_answered {
+        Found::Failed
+    } else {
+        Found::Silence
+    }
 }
 
 /// A question and its answer.

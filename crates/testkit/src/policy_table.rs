@@ -37,8 +37,8 @@ pub const POLICY_TABLE: &[PolicyRow] = &[
     // Every public address, and no name's: loopback is neither.
     row(&["*"], "127.0.0.1", false, false),
     row(&["*:PORT"], "::1", false, false),
-    row(&["localhost:PORT"], "127.0.0.1", false, false),
-    row(&["*.localhost"], "127.0.0.1", false, false),
+    row(&["a.example:PORT"], "127.0.0.1", false, false),
+    row(&["*.example"], "127.0.0.1", false, false),
 ];
 
 const fn row(

@@ -3,6 +3,7 @@
 use crate::grant::Protocol;
 use crate::network::{Reason, Transport};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Something a guest tried that no grant allows.
 ///
@@ -68,6 +69,13 @@ pub enum Refusal {
     Lookup {
         /// The host name.
         name: String,
+    },
+    /// A name lookup that is allowed, and that no server answered.
+    Unanswered {
+        /// The host name.
+        name: String,
+        /// The addresses of those that were asked.
+        servers: Vec<IpAddr>,
     },
     /// An HTTP request.
     Http {

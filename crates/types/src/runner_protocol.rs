@@ -151,8 +151,10 @@ pub enum Resolution {
         /// Which server, from 0.
         server: u8,
     },
-    /// No server gave a usable answer.
+    /// A server answered that it cannot say, and none knew more.
     Failed,
+    /// No server answered.
+    Silence,
 }
 
 /// The most addresses that a name has; what is more is not looked at.

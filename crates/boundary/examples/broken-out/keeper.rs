@@ -262,6 +262,7 @@ impl Process {
         };
         let mediated = workload.mediate(listener, Arc::new(network));
         mediated.expect("this process may look into its child");
+        workload.answer_calls().expect("there are threads");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::cgroup::{Controller, Groups};
 use crate::sys::kernel;
+use crate::sys::network_namespace::NetworkNamespace;
 use lighter_types::limits::{LEAST_MEMORY_BYTES, Limits, MOST_THREADS, NANO_CPU};
 use std::fs;
 
@@ -76,6 +77,20 @@ pub fn detect() -> Vec<Feature> {
             name: "executable memory seal",
             state: seal(),
             cost: Some("a second system call filter takes its place, which makes starts slower"),
+            is_needed: false,
+        },
+        Feature {
+            name: "mediated network",
+            state: kernel_from(5, 14, "what answers for sockets"),
+            cost: Some("programs with a network do not run"),
+            is_needed: false,
+        },
+        Feature {
+            name: "network namespaces",
+            state: NetworkNamespace::make()
+                .map(|_| "can be made".to_owned())
+                .map_err(|error| error.to_string()),
+            cost: Some("programs listen on published ports only"),
             is_needed: false,
         },
     ]);

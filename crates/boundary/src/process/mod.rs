@@ -44,6 +44,7 @@ use rustix::process::{
 use rustix::thread::{CapabilitySet, capabilities};
 use std::ffi::CStr;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -347,7 +348,7 @@ impl Boundary for ProcessBoundary {
             layout: spawned.layout,
             groups,
             pin,
-            mediator: None,
+            mediation: Mediation::None,
             are_threads_own: spawned.are_threads_own,
             may_lack_parts: self.may_lack_parts,
             is_reaped: false,
@@ -387,8 +388,21 @@ fn check_owner(spec: &Spec<'_>, caller: Ids) -> Result<(), StartError> {
     }
 }
 
+fn unanswered(error: io::Error) -> StartError {
+    StartError::new("answer for the program's use of the network", error)
+}
+
 /// The stack of a thread that answers for one runner.
 const MEDIATOR_STACK_BYTES: usize = 64 << 10;
+
+/// What becomes of the calls that a workload asks for.
+#[derive(Debug)]
+enum Mediation {
+    None,
+    /// The first has not come yet.
+    Due(Box<Mediator>),
+    Answered(JoinHandle<()>),
+}
 
 #[derive(Debug)]
 struct ProcessWorkload {
@@ -397,7 +411,7 @@ struct ProcessWorkload {
     layout: Layout,
     groups: Groups,
     pin: Option<Pin>,
-    mediator: Option<JoinHandle<()>>,
+    mediation: Mediation,
     are_threads_own: bool,
     may_lack_parts: bool,
     is_reaped: bool,
@@ -445,7 +459,7 @@ impl Workload for ProcessWorkload {
         network: Arc<Network>,
     ) -> Result<Arc<Refusals>, StartError> {
         let failed = |error: io::Error| {
-            let mut failed = StartError::new("answer for the program's use of the network", error);
+            let mut failed = unanswered(error);
             failed.hint = Some(
                 "lighter has to look into the program's process: give it CAP_SYS_PTRACE, or let it make user \
                  namespaces"
@@ -456,14 +470,31 @@ impl Workload for ProcessWorkload {
         let listener = pidfd_getfd(&self.pidfd, listener, PidfdGetfdFlags::empty())
             .map_err(|error| failed(error.into()))?;
         let refusals = Arc::new(Refusals::new().map_err(failed)?);
-        let mediator = Mediator {
+        self.mediation = Mediation::Due(Box::new(Mediator {
             listener: Listener::new(listener),
             pid: self.pid,
             pidfd: self.pidfd.try_clone().map_err(failed)?,
             network,
             refusals: Arc::clone(&refusals),
             memory: mediate::Memory::default(),
+        }));
+        Ok(refusals)
+    }
+
+    fn call_event(&self) -> Option<BorrowedFd<'_>> {
+        match &self.mediation {
+            Mediation::Due(mediator) => Some(mediator.listener.as_fd()),
+            Mediation::None | Mediation::Answered(_) => None,
+        }
+    }
+
+    fn answer_calls(&mut self) -> Result<(), StartError> {
+        let Mediation::Due(mediator) = mem::replace(&mut self.mediation, Mediation::None) else {
+            return Ok(());
         };
+        if mediator.listener.has_ended().map_err(unanswered)? {
+            return Ok(());
+        }
         if let Some(pin) = &mut self.pin {
             pin.take_threads_along();
         }
@@ -472,9 +503,9 @@ impl Workload for ProcessWorkload {
             .name("network".to_owned())
             .stack_size(MEDIATOR_STACK_BYTES)
             .spawn(|| mediator.serve())
-            .map_err(failed)?;
-        self.mediator = Some(mediator);
-        Ok(refusals)
+            .map_err(unanswered)?;
+        self.mediation = Mediation::Answered(mediator);
+        Ok(())
     }
 
     fn exit_event(&self) -> BorrowedFd<'_> {
@@ -494,7 +525,7 @@ impl Workload for ProcessWorkload {
     }
 
     fn wait(&mut self) -> io::Result<Exit> {
-        if let Some(mediator) = self.mediator.take() {
+        if let Mediation::Answered(mediator) = mem::replace(&mut self.mediation, Mediation::None) {
             // It looks into the process by its number, which must not be another's meanwhile.
             self.wait_for(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
             // Its panic would be a fault of ours that has ended the answers; the process has ended anyway.

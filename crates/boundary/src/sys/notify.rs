@@ -1,6 +1,7 @@
 //! Calls that a filter holds back until this process has answered them (seccomp_unotify(2)).
 
 use super::kernel;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use std::ffi::c_void;
@@ -73,10 +74,21 @@ impl Listener {
         }
     }
 
+    /// Whether everybody is gone who could make a call (known since Linux 6.11).
+    ///
+    /// # Errors
+    /// The kernel's refusal.
+    pub fn has_ended(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.descriptor, PollFlags::empty())];
+        rustix::io::retry_on_intr(|| poll(&mut polled, Some(&Timespec::default())))?;
+        Ok(polled
+            .iter()
+            .any(|call| call.revents().contains(PollFlags::HUP)))
+    }
+
     /// Waits until there is a call; no, if there will never be one. An older listener itself says so only when
     /// the process is reaped, for which others may wait here.
     fn wait(&self, process: BorrowedFd<'_>) -> io::Result<bool> {
-        use rustix::event::{PollFd, PollFlags, poll};
         loop {
             let mut polled = [
                 PollFd::new(&self.descriptor, PollFlags::IN),

@@ -198,7 +198,15 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
             NetHost::Name(_) => " (if it is public, or the user's own word)",
             NetHost::Address(_) | NetHost::Network(_) => "",
         };
-        text.push_str(&format!("  may reach {grant}{which}\n"));
+        let is_open = given
+            .ceilings
+            .iter()
+            .all(|ceiling| ceiling.leaves_some_of(grant));
+        if is_open {
+            text.push_str(&format!("  may reach {grant}{which}\n"));
+        } else {
+            text.push_str(&format!("  may not reach {grant}: [ceiling] forbids it\n"));
+        }
     }
     for pattern in &given.lookups {
         text.push_str(&format!("  may look up {pattern}\n"));

@@ -294,7 +294,9 @@ fn server_that_is_not_granted_is_not_reached() {
         let told = if flags.is_empty() {
             "create a TCP socket: no network is granted; allow it with --allow-net HOST:PORT or -p PORT".to_owned()
         } else {
-            format!("connect to {address}: it is not granted; allow it with --allow-net {address}")
+            format!(
+                "connect to {address}: it is not granted; allow it with --allow-net tcp://{address}"
+            )
         };
         assert_eq!(outcome.stderr_text(), format!("lighter: refused: {told}\n"));
     }

@@ -20,6 +20,7 @@ fn server() -> NameServer {
             Reply::Addresses(addresses(&["192.0.2.7", "2001:db8::7"]))
         }
         "loopback.example" => Reply::Addresses(vec![LOOPBACK]),
+        "my_db.example" => Reply::Addresses(addresses(&["192.0.2.6"])),
         "metadata.example" => Reply::Addresses(addresses(&["169.254.169.254"])),
         "mapped.example" => Reply::Addresses(addresses(&["::ffff:127.0.0.1"])),
         "alias.example" => Reply::Alias("elsewhere.test", addresses(&["192.0.2.9"])),
@@ -57,6 +58,7 @@ fn name_is_looked_up_with_its_aliases_and_in_both_families() {
     let (workspace, server) = (workspace(), server());
     for (name, expected) in [
         ("public.example", &["192.0.2.7", "2001:db8::7"][..]),
+        ("my_db.example", &["192.0.2.6"]),
         ("PUBLIC.example.", &["192.0.2.7", "2001:db8::7"]),
         ("alias.example", &["192.0.2.9"]),
         ("lies.example", &["192.0.2.8"]),
@@ -171,6 +173,19 @@ fn name_leads_inside_only_by_the_address_or_the_users_own_word() {
     for mapping in ["db.example:127.0.0.1", "db.example=host-gateway"] {
         let mapped = ["--add-host", mapping, "--allow-net", &to("db.example")];
         connect(&mapped, "db.example").assert(0, "hello\n");
+        // Another port of it is refused by the name that would be granted.
+        let elsewhere = run(
+            &workspace,
+            &server,
+            &mapped,
+            &["connect", "db.example:1", ""],
+        );
+        elsewhere.assert(1, "PermissionDenied\n");
+        assert_eq!(
+            elsewhere.stderr_text(),
+            "lighter: refused: connect to 127.0.0.1:1 (db.example): it is not granted; allow it with \
+             --allow-net tcp://db.example:1\n"
+        );
         // It grants nothing by itself.
         let alone = ["--add-host", mapping, "--allow-net", "other.example"];
         connect(&alone, "db.example").assert(1, "PermissionDenied\n");
@@ -187,13 +202,35 @@ fn server_that_does_not_answer_is_given_up() {
     let workspace = workspace();
     let server = NameServer::start(|_| Reply::Silence);
     let start = Instant::now();
-    let (code, text) = look_up(&workspace, &server, "silent.example.");
-    assert_eq!(code, Some(1), "{text}");
+    let words = ["lookup", "silent.example."];
+    let outcome = run(&workspace, &server, &["--allow-dns", "*"], &words);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.describe());
+    assert_eq!(
+        outcome.stderr_text(),
+        format!(
+            "lighter: warning: look up silent.example: no name server answered (asked: {}); name another \
+             with --dns\n",
+            server.address
+        )
+    );
     // Twice five seconds, as everywhere.
     let time = start.elapsed();
     assert!(
         time > Duration::from_secs(9) && time < Duration::from_secs(25),
         "{time:?}"
+    );
+}
+
+#[test]
+fn servers_that_are_not_asked_are_told() {
+    let (workspace, server) = (workspace(), server());
+    let more = ["--dns", "192.0.2.1"].repeat(3);
+    let flags = [&more[..], &["--allow-dns", "*"]].concat();
+    let outcome = run(&workspace, &server, &flags, &["lookup", "public.example"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
+    assert_eq!(
+        outcome.stderr_text(),
+        "lighter: warning: of the 4 name servers (--dns) only the first 3 are asked\n"
     );
 }
 
@@ -267,4 +304,37 @@ fn ceiling_is_not_exceeded() {
     let refused = run(&workspace, &server, &other, &["lookup", "public.example"]);
     let told = format!("may not ask the name server {}", server.address);
     refused.assert_refused(125, &[&told]);
+    // All of which is known beforehand.
+    let explain = |flags: &[&str]| {
+        let explain = workspace.lighter(["explain"]).args(flags);
+        explain.arg(programs::sockets_component()).run()
+    };
+    let dns = server.address.to_string();
+    let outcome = explain(&[&["--dns", &dns], &other[..]].concat());
+    assert_eq!(outcome.code, Some(126), "{}", outcome.describe());
+    assert!(
+        outcome.stdout_text().contains(&told),
+        "{}",
+        outcome.describe()
+    );
+    let wide = [
+        "--config",
+        config,
+        "--allow-net",
+        "10.1.2.3:80",
+        "--allow-net",
+        "*.example:80",
+    ];
+    let outcome = explain(&wide);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
+    for line in [
+        "may not reach 10.1.2.3:80: [ceiling] forbids it",
+        "may reach *.example:80",
+    ] {
+        assert!(
+            outcome.stdout_text().contains(line),
+            "{}",
+            outcome.describe()
+        );
+    }
 }

@@ -125,7 +125,7 @@ fn granted_address_is_reached_and_no_other() {
         );
         refused.assert(1, "PermissionDenied\n");
         let told = format!(
-            "lighter: refused: connect to {}: it is not granted; allow it with --allow-net {}\n",
+            "lighter: refused: connect to {}: it is not granted; allow it with --allow-net tcp://{}\n",
             other.address, other.address
         );
         assert_eq!(refused.stderr_text(), told);
@@ -451,6 +451,40 @@ fn port_that_is_taken_is_refused_before_the_program_starts() {
         "hint: another program has it: stop that, or publish another port",
     ];
     outcome.assert_refused(125, &words);
+}
+
+#[test]
+fn port_that_the_host_chose_is_told() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    let flags = ["-p", "127.0.0.1::80", "-p", "127.0.0.1:0:81/udp"];
+    let outcome = run(&workspace, &flags, &program, &["bind", "0.0.0.0:80"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.describe());
+    let told = outcome.stderr_text();
+    let places = told.lines().zip(["80/tcp", "81/udp"]).map(|(line, port)| {
+        let place = line.strip_prefix(&format!("lighter: port {port} is published at 127.0.0.1:"));
+        place
+            .and_then(|number| number.parse::<u16>().ok())
+            .is_some_and(|number| number > 0)
+    });
+    assert_eq!(places.collect::<Vec<_>>(), [true, true], "{told}");
+}
+
+#[test]
+fn two_ports_that_want_one_of_the_hosts_are_refused_beforehand() {
+    let workspace = workspace();
+    let program = programs::sockets_component();
+    for verb in ["run", "explain"] {
+        let flags = [verb, "-p", "127.0.0.1:8080:80", "-p", "8080:81"];
+        let outcome = workspace.lighter(flags).arg(&program).run();
+        let told = "-p 127.0.0.1:8080:80 and -p 8080:81 want one port of the host's";
+        assert!(
+            (outcome.stderr_text() + &outcome.stdout_text()).contains(told),
+            "{}",
+            outcome.describe()
+        );
+        assert_ne!(outcome.code, Some(0));
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// A DNS host name: lower case, without a trailing dot, at most 253 characters (RFC 1123,
-/// section 2.1; RFC 5890 for names in other scripts, which are written as A-labels, `xn--...`).
+/// section 2.1; RFC 5890 for names in other scripts, which are written as A-labels, `xn--...`). An
+/// underscore is a letter too, as Docker's names of services and containers have it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName(String);
 
@@ -39,6 +40,12 @@ impl HostName {
         Ok(Self(text.to_ascii_lowercase()))
     }
 
+    /// Whether the name is this machine's in any network (RFC 6761, section 6.3): no server is asked.
+    #[must_use]
+    pub fn is_localhost(&self) -> bool {
+        self.0 == "localhost" || self.0.ends_with(".localhost")
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -61,9 +68,9 @@ fn check_label(label: &str) -> Result<(), String> {
         "holds a *, which may only stand for all before the first dot"
     } else if !label
         .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     {
-        "holds more than letters, digits and hyphens"
+        "holds more than letters, digits, hyphens and underscores"
     } else if label.starts_with('-') || label.ends_with('-') {
         "starts or ends with a hyphen"
     } else if label.get(2..4) == Some("--") && (label.len() < 5 || !is_a_label(label)) {
@@ -113,6 +120,18 @@ impl NamePattern {
         match text.strip_prefix("*.") {
             Some(rest) => HostName::parse(rest).map(Self::Below),
             None => HostName::parse(text).map(Self::Name),
+        }
+    }
+
+    /// Whether some name may be selected by both patterns.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) | (_, Self::Any) => true,
+            (Self::Name(name), pattern) | (pattern, Self::Name(name)) => pattern.matches(name),
+            (Self::Below(one), Self::Below(two)) => {
+                one == two || self.matches(two) || other.matches(one)
+            }
         }
     }
 
@@ -168,7 +187,8 @@ mod tests {
         assert!(fault("bücher.example").contains("xn--"));
         assert!(fault("example.com.").contains("without a dot"));
         assert!(fault("a..b").contains("is empty"));
-        assert!(fault("my_db").contains("letters, digits and hyphens"));
+        assert!(fault("my+db").contains("letters, digits, hyphens and underscores"));
+        assert!(HostName::parse("_my_db.a").is_ok());
         assert!(fault("-a.b").contains("hyphen"));
         assert!(fault("ab--c.d").contains("no A-label"));
         assert!(fault("xn--").contains("hyphen"));

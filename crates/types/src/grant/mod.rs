@@ -59,6 +59,7 @@ pub use error::GrantError;
 pub use host::{HostName, NamePattern};
 pub use link::LinkGrant;
 pub use mount::{Mount, MountKind, VolumeName};
+pub(crate) use names::DNS_PORT;
 pub use names::{DnsServer, HostGrant};
 pub use net::{DnsGrant, NetGrant, NetHost, NetScheme};
 pub use network::NetworkMode;

@@ -4,7 +4,7 @@ use super::address::{bracketed, parse_ipv4, parse_ipv6};
 use super::error::{Form, GrantError};
 use super::host::HostName;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 const HOST_FORM: Form = Form {
@@ -15,6 +15,9 @@ const DNS_FORM: Form = Form {
     key: "dns",
     expected: "the IP address of a name server",
 };
+
+/// The port of name servers (RFC 1035, section 4.2).
+pub(crate) const DNS_PORT: u16 = 53;
 
 /// The word for the machine that a guest runs on.
 const HOST_GATEWAY: &str = "host-gateway";
@@ -85,6 +88,15 @@ impl fmt::Display for HostGrant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DnsServer(pub IpAddr);
 
+/// What to say of an address with a port, if the text is one.
+fn without_port(text: &str) -> Option<String> {
+    let address: SocketAddr = text.parse().ok()?;
+    Some(format!(
+        "name servers are asked at port {DNS_PORT}, which is not written: {}",
+        address.ip()
+    ))
+}
+
 impl FromStr for DnsServer {
     type Err = GrantError;
 
@@ -94,7 +106,7 @@ impl FromStr for DnsServer {
         }
         parse_address(text)
             .map(Self)
-            .map_err(|reason| DNS_FORM.wrong(text, reason))
+            .map_err(|reason| DNS_FORM.wrong(text, without_port(text).unwrap_or(reason)))
     }
 }
 
@@ -146,7 +158,8 @@ mod tests {
         assert!(reason(":10.1.2.3").contains("no host"));
         assert!(reason("db:10.1.2").contains("\"10.1.2\" is no IP address"));
         assert!(reason("db:010.1.2.3").contains("octal"));
-        assert!(reason("my_db:10.1.2.3").contains("hyphens"));
+        assert_eq!(host("my_db:10.1.2.3").name.as_str(), "my_db");
+        assert!(reason("my+db:10.1.2.3").contains("hyphens"));
         let reason = |text: &str| text.parse::<DnsServer>().expect_err("invalid").to_string();
         assert_eq!(
             reason("dns.example"),
@@ -154,6 +167,10 @@ mod tests {
              expected the IP address of a name server"
         );
         assert!(reason("").ends_with("expected the IP address of a name server"));
+        for (text, address) in [("1.2.3.4:53", "1.2.3.4"), ("[::1]:53", "::1")] {
+            let way = format!("name servers are asked at port 53, which is not written: {address}");
+            assert!(reason(text).contains(&way), "{}", reason(text));
+        }
         assert!(reason("fe80::1%eth0").contains("scope"));
     }
 }

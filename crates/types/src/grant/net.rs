@@ -5,7 +5,7 @@ use super::error::{Form, GrantError};
 use super::host::NamePattern;
 use super::port::PortRange;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 const FORM: Form = Form {
@@ -82,11 +82,27 @@ pub enum NetHost {
 
 impl NetHost {
     /// Takes a host in: a name, `*.example.com`, `*`, `10.1.2.3`, `10.0.0.0/8`, `[::1]` or
-    /// `[fd00::/8]`.
+    /// `[fd00::/8]`. Neither a name that always is this machine nor the broadcast address is one: nothing
+    /// would be reached by it.
     ///
     /// # Errors
     /// What is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
+        let host = Self::parse_any(text)?;
+        match &host {
+            Self::Name(NamePattern::Name(name) | NamePattern::Below(name))
+                if name.is_localhost() =>
+            {
+                Err("names lead to no loopback addresses: write 127.0.0.1 or [::1]".to_owned())
+            }
+            Self::Address(IpAddr::V4(Ipv4Addr::BROADCAST)) => {
+                Err("no socket of a program may broadcast".to_owned())
+            }
+            _ => Ok(host),
+        }
+    }
+
+    fn parse_any(text: &str) -> Result<Self, String> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner
                 .strip_suffix(']')
@@ -142,22 +158,27 @@ impl FromStr for NetGrant {
         if rest.contains(['?', '#']) {
             return Err(wrong("a grant has no query".to_owned()));
         }
-        let (host, port) = split_port(rest).map_err(wrong)?;
-        let host = NetHost::parse(host).map_err(wrong)?;
+        if rest.contains(',') {
+            return Err(wrong("each destination is a grant of its own".to_owned()));
+        }
+        let (host_text, port) = split_port(rest).map_err(wrong)?;
         let ports = match port {
             None => scheme
                 .and_then(NetScheme::default_port)
                 .and_then(PortRange::single),
             Some("*") => None,
             Some(port) => Some(PortRange::parse(port).ok_or_else(|| {
-                wrong(format!(
-                    "\"{port}\" is no port of 1 to 65535, range A-B or *"
-                ))
+                wrong(match (scheme, parse_scheme(host_text)) {
+                    (None, Ok(scheme)) => {
+                        format!("a scheme has two slashes: {}://{port}", scheme.name())
+                    }
+                    _ => PortRange::fault(port),
+                })
             })?),
         };
         Ok(Self {
             scheme,
-            host,
+            host: NetHost::parse(host_text).map_err(wrong)?,
             ports,
         })
     }
@@ -184,6 +205,9 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
         }
         Some(port) => Ok((host, Some(port))),
         None if rest.is_empty() => Ok((host, None)),
+        None if rest.starts_with('/') => {
+            Err("the length of a prefix stands within the brackets, as [fd00::/8]:80".to_owned())
+        }
         None => Err("something stands behind the bracket".to_owned()),
     }
 }
@@ -287,7 +311,26 @@ mod tests {
             "\"0\" is no port of 1 to 65535, range A-B or *"
         );
         assert!(reason("a.b:").contains("no port"));
-        assert!(reason("tcp:/x").contains("no port"));
+        assert_eq!(reason("tcp:a.b"), "a scheme has two slashes: tcp://a.b");
+        assert_eq!(grant("tcp:80").ports, PortRange::single(80));
+        assert_eq!(reason("a.b:80-70"), "\"80-70\" ends before it starts");
+        assert_eq!(
+            reason("a.b:80,443"),
+            "each destination is a grant of its own"
+        );
+        for text in [
+            "localhost:80",
+            "https://LOCALHOST",
+            "*.localhost",
+            "a.localhost",
+        ] {
+            assert_eq!(
+                reason(text),
+                "names lead to no loopback addresses: write 127.0.0.1 or [::1]"
+            );
+        }
+        assert!(reason("udp://255.255.255.255:9").contains("broadcast"));
+        assert!(reason("[fd00::]/8:53").contains("within the brackets"));
         assert!(reason("::1").contains("brackets"));
         assert!(reason("[::1").contains("other half"));
         assert!(reason("[::1]x").contains("behind the bracket"));

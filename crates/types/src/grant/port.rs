@@ -31,6 +31,16 @@ impl PortRange {
         }
     }
 
+    /// Why [`parse`](Self::parse) does not take a text.
+    pub(super) fn fault(text: &str) -> String {
+        let ends = text.split_once('-');
+        let ends = ends.and_then(|(first, last)| Some((parse_port(first)?, parse_port(last)?)));
+        match ends {
+            Some((first, last)) if last < first => format!("\"{text}\" ends before it starts"),
+            _ => format!("\"{text}\" is no port of 1 to 65535, range A-B or *"),
+        }
+    }
+
     /// The lowest port.
     #[must_use]
     pub fn first(self) -> u16 {
@@ -47,6 +57,12 @@ impl PortRange {
     #[must_use]
     pub fn count(self) -> u16 {
         self.last - self.first + 1
+    }
+
+    /// Whether some port is in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 
     /// Whether the port is one of them.
@@ -81,6 +97,9 @@ mod tests {
         let range = PortRange::parse("8000-8010").expect("valid");
         assert!(range.contains(8000) && range.contains(8010));
         assert!(!range.contains(8011));
+        let other = |text| PortRange::parse(text).expect("valid");
+        assert!(range.overlaps(other("8010")) && other("1-8000").overlaps(range));
+        assert!(!range.overlaps(other("8011-8020")));
         assert_eq!(range.count(), 11);
         assert_eq!(PortRange::new(1, 65535).map(PortRange::count), Some(65535));
     }

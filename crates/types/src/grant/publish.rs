@@ -47,6 +47,32 @@ impl Protocol {
     }
 }
 
+impl Publish {
+    /// Whether the host chooses which of its ports is taken.
+    #[must_use]
+    pub fn is_chosen_by_host(&self) -> bool {
+        self.host_ports
+            .is_none_or(|ports| ports.count() != self.container_ports.count())
+    }
+
+    /// Whether both want a port of the host's for themselves that only one can have.
+    #[must_use]
+    pub fn collides(&self, other: &Self) -> bool {
+        if self.is_chosen_by_host() || other.is_chosen_by_host() {
+            return false;
+        }
+        let ports = self.host_ports.zip(other.host_ports);
+        let addresses = self.host_address.zip(other.host_address);
+        self.protocol == other.protocol
+            && ports.is_some_and(|(one, two)| one.overlaps(two))
+            && addresses.is_none_or(|(one, two)| {
+                one == two
+                    || one.is_ipv4() == two.is_ipv4()
+                        && (one.is_unspecified() || two.is_unspecified())
+            })
+    }
+}
+
 impl FromStr for Publish {
     type Err = GrantError;
 
@@ -178,6 +204,33 @@ mod tests {
         assert_eq!(reason("localhost:80:80"), "invalid IP address: localhost");
         assert_eq!(reason("010.0.0.1:80:80"), "invalid IP address: 010.0.0.1");
         assert!(reason("80/sctp").contains("no interface"));
+    }
+
+    #[test]
+    fn one_port_of_the_host_goes_to_one() {
+        let collide = |one: &str, two: &str| {
+            let publish = |text: &str| text.parse::<Publish>().expect("valid");
+            publish(one).collides(&publish(two))
+        };
+        for (one, two) in [
+            ("80:80", "80:81"),
+            ("80:80", "127.0.0.1:80:81"),
+            ("0.0.0.0:80:80", "127.0.0.1:80:81"),
+            ("80-90:80-90", "85:1"),
+            ("80:80", "80:80"),
+        ] {
+            assert!(collide(one, two) && collide(two, one), "{one} {two}");
+        }
+        for (one, two) in [
+            ("80:80", "81:80"),
+            ("80:80", "80:80/udp"),
+            ("127.0.0.1:80:80", "127.0.0.2:80:80"),
+            ("127.0.0.1:80:80", "[::]:80:80"),
+            ("80-90:80", "80:80"),
+            ("80", "80"),
+        ] {
+            assert!(!collide(one, two) && !collide(two, one), "{one} {two}");
+        }
     }
 
     proptest! {

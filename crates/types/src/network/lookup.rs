@@ -44,13 +44,6 @@ impl AskedName {
         })
     }
 
-    /// Whether the name is this machine's in any network (RFC 6761, section 6.3): no server is asked.
-    #[must_use]
-    pub fn is_localhost(&self) -> bool {
-        let name = self.name.as_str();
-        name == "localhost" || name.ends_with(".localhost")
-    }
-
     /// The names to ask servers for, in order (`resolv.conf(5)`, `search` and `ndots`): one with few dots
     /// is tried in the search domains first.
     #[must_use]
@@ -114,13 +107,14 @@ mod tests {
     fn localhost_and_all_below_are_this_machine() {
         for text in ["localhost", "LOCALHOST.", "a.localhost"] {
             assert!(
-                AskedName::parse(text).expect("a name").is_localhost(),
+                AskedName::parse(text).expect("a name").name.is_localhost(),
                 "{text}"
             );
         }
         assert!(
             !AskedName::parse("localhost.example")
                 .expect("a name")
+                .name
                 .is_localhost()
         );
     }

@@ -17,7 +17,7 @@
 //! | `*` | every public address |
 
 use super::kind::AddressKind;
-use crate::grant::{HostName, NamePattern, NetGrant, NetHost, NetScheme, PortRange};
+use crate::grant::{DNS_PORT, HostName, NamePattern, NetGrant, NetHost, NetScheme, PortRange};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -35,6 +35,8 @@ pub enum Transport {
 }
 
 impl Transport {
+    const ALL: [Self; 4] = [Self::Tcp, Self::Udp, Self::Http, Self::Https];
+
     /// Whether a grant with this scheme, or with none, is for the transport.
     fn is_of(self, scheme: Option<NetScheme>) -> bool {
         match scheme {
@@ -79,6 +81,15 @@ pub enum Source {
     Map,
 }
 
+impl Destination<'_> {
+    /// A name by which it may be reached, if that is granted.
+    fn leading_name(&self) -> Option<&HostName> {
+        let leads =
+            |pinned: &&PinnedName| self.kind == AddressKind::Public || pinned.source == Source::Map;
+        self.names.iter().find(leads).map(|pinned| &pinned.name)
+    }
+}
+
 /// What is decided on a wish to reach something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -92,7 +103,10 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No grant holds it.
-    NotGranted,
+    NotGranted {
+        /// A name that it was the answer for, if a grant of that would hold it.
+        name: Option<String>,
+    },
     /// The name is granted, but leads where names do not lead.
     NameLeadsInside {
         /// The name.
@@ -121,9 +135,6 @@ pub fn meant(address: SocketAddr) -> SocketAddr {
     meant
 }
 
-/// The port of name servers (RFC 1035, section 4.2).
-pub(super) const DNS_PORT: u16 = 53;
-
 /// What one run may reach and look up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
@@ -145,7 +156,9 @@ pub struct Reach {
 impl Reach {
     /// Whether a destination is held, or why not.
     fn holds(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
-        let mut reason = Reason::NotGranted;
+        let mut reason = Reason::NotGranted {
+            name: to.leading_name().map(ToString::to_string),
+        };
         let possible = self.destinations.iter().filter(|grant| {
             transport.is_of(grant.scheme) && has_port(grant.ports, to.address.port())
         });
@@ -169,6 +182,20 @@ impl Reach {
         Verdict::Refused(reason)
     }
 
+    /// Whether this, as a ceiling, leaves some of what a grant is for.
+    #[must_use]
+    pub fn leaves_some_of(&self, grant: &NetGrant) -> bool {
+        self.destinations.iter().any(|own| {
+            let mut transports = Transport::ALL.into_iter();
+            transports.any(|transport| transport.is_of(own.scheme) && transport.is_of(grant.scheme))
+                && own
+                    .ports
+                    .zip(grant.ports)
+                    .is_none_or(|(own, ports)| own.overlaps(ports))
+                && share(&own.host, &grant.host)
+        })
+    }
+
     /// Whether a name may be looked up.
     fn names(&self, name: &HostName) -> bool {
         let granted = self.destinations.iter().map(|grant| &grant.host);
@@ -179,6 +206,24 @@ impl Reach {
         patterns
             .chain(&self.lookups)
             .any(|pattern| pattern.matches(name))
+    }
+}
+
+/// Whether a ceiling's host and a grant's may hold one address together. What a name leads to is not known
+/// before it is looked up; only a grant's may be the user's own.
+fn share(ceiling: &NetHost, grant: &NetHost) -> bool {
+    use NetHost::{Address, Name, Network};
+    match (ceiling, grant) {
+        (Name(_), Address(address)) | (Address(address), Name(NamePattern::Any)) => {
+            AddressKind::of(*address) == AddressKind::Public
+        }
+        (Name(one), Name(two)) => one.overlaps(two),
+        (Name(_), Network(_)) | (Address(_) | Network(_), Name(_)) => true,
+        (Address(one), Address(two)) => one == two,
+        (Address(address), Network(network)) | (Network(network), Address(address)) => {
+            network.contains(*address)
+        }
+        (Network(one), Network(two)) => one.contains(two.address()) || two.contains(one.address()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The name servers of a system: `/etc/resolv.conf` (`resolv.conf(5)`).
 
-use super::policy::DNS_PORT;
-use crate::grant::HostName;
+use crate::grant::{DNS_PORT, HostName};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 

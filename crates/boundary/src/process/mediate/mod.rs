@@ -61,6 +61,7 @@ pub struct Network {
 }
 
 /// Answers the calls of one runner until it is gone.
+#[derive(Debug)]
 pub(super) struct Mediator {
     pub(super) listener: Listener,
     /// The runner, which is not reaped before this has ended: its number is nobody else's.

@@ -44,16 +44,18 @@ fn allows(grant: &str, transport: Transport, to: &str) -> bool {
     decide(&policy(&[grant]), transport, to, &[]) == Verdict::Allowed
 }
 
+/// The name is one by which it could be granted.
+fn not_granted(name: Option<&str>) -> Verdict {
+    Verdict::Refused(Reason::NotGranted {
+        name: name.map(str::to_owned),
+    })
+}
+
 #[test]
 fn nothing_is_reached_without_a_grant() {
-    for transport in [
-        Transport::Tcp,
-        Transport::Udp,
-        Transport::Http,
-        Transport::Https,
-    ] {
+    for transport in Transport::ALL {
         let verdict = decide(&NetworkPolicy::default(), transport, "1.1.1.1:80", &[]);
-        assert_eq!(verdict, Verdict::Refused(Reason::NotGranted));
+        assert_eq!(verdict, not_granted(None));
     }
 }
 
@@ -171,10 +173,8 @@ fn address_of_this_machine_is_loopback_though_it_is_public() {
         kind: AddressKind::Loopback,
         names: &[pinned("a.example", Source::System)],
     };
-    assert!(matches!(
-        policy(&["*"]).may_reach(Transport::Udp, &own),
-        Verdict::Refused(Reason::NotGranted)
-    ));
+    let refused = policy(&["*"]).may_reach(Transport::Udp, &own);
+    assert_eq!(refused, not_granted(None));
     assert!(matches!(
         policy(&["a.example"]).may_reach(Transport::Udp, &own),
         Verdict::Refused(Reason::NameLeadsInside { .. })
@@ -196,10 +196,10 @@ fn name_holds_what_it_was_looked_up_as() {
         "*.redis.example.com",
         "other.example.com",
     ] {
-        assert_eq!(of(grant), Verdict::Refused(Reason::NotGranted), "{grant}");
+        assert_eq!(of(grant), not_granted(Some("redis.example.com")), "{grant}");
     }
     let unpinned = decide(&policy(&["a.b"]), Transport::Tcp, "1.1.1.1:1", &[]);
-    assert_eq!(unpinned, Verdict::Refused(Reason::NotGranted));
+    assert_eq!(unpinned, not_granted(None));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn name_leads_nowhere_inside_but_where_the_user_says_so() {
         assert_eq!(of(&["db.example"], Source::Servers), inside, "{to}");
         assert_eq!(of(&["db.example"], Source::Map), Verdict::Allowed, "{to}");
         // A name that the user mapped is granted no more than another.
-        let refused = Verdict::Refused(Reason::NotGranted);
+        let refused = not_granted(Some("db.example"));
         assert_eq!(of(&["other.example"], Source::Map), refused, "{to}");
         let literal = ["db.example", "0.0.0.0/0", "[::/0]"];
         assert_eq!(of(&literal, Source::System), Verdict::Allowed, "{to}");
@@ -250,7 +250,7 @@ fn ceiling_wins() {
     assert_eq!(of("0.0.0.0/0", &["*"], "10.0.0.1:1", &[]), above);
     assert_eq!(of("10.0.0.1", &[], "10.0.0.1:1", &[]), above);
     let by_ceiling = of("1.1.1.1", &["0.0.0.0/0"], "1.1.1.2:1", &[]);
-    assert_eq!(by_ceiling, Verdict::Refused(Reason::NotGranted));
+    assert_eq!(by_ceiling, not_granted(None));
     // What leads to an address is the system's word there, not that of who is held to it.
     for (source, expected) in [
         (Source::System, Verdict::Allowed),
@@ -411,3 +411,72 @@ proptest! {
         );
     }
 }
+
+#[test]
+fn what_a_ceiling_leaves_nothing_of_is_known_beforehand() {
+    let leaves = |ceiling: &str, grant: &str| {
+        reach(&[ceiling], &[]).leaves_some_of(&grant.parse().expect("a grant"))
+    };
+    for (ceiling, grant, expected) in [
+        ("*:443", "a.example:443", true),
+        ("*:443", "a.example:80", false),
+        ("*:443", "10.0.0.1:443", false),
+        ("*:443", "1.1.1.1", true),
+        ("10.0.0.0/8", "10.1.0.0/16:5432", true),
+        ("10.1.0.0/16", "10.0.0.0/8", true),
+        ("10.1.0.0/16", "10.2.0.0/16", false),
+        ("10.1.0.0/16", "10.2.0.1", false),
+        ("10.1.0.0/16", "[fd00::/8]", false),
+        ("tcp://10.1.0.0/16", "udp://10.1.0.0/16", false),
+        ("tcp://10.1.0.0/16", "http://10.1.0.1", true),
+        ("https://*", "tcp://a.example", true),
+        ("https://*", "udp://a.example", false),
+        ("*.example", "a.example", true),
+        ("*.example", "*.b.example", true),
+        ("*.example", "example", false),
+        ("a.example", "b.example", false),
+        ("a.example", "10.0.0.1", false),
+        ("a.example", "1.1.1.1", true),
+        ("10.0.0.1", "a.example", true),
+        ("10.0.0.1", "*", false),
+    ] {
+        assert_eq!(leaves(ceiling, grant), expected, "{ceiling}, {grant}");
+    }
+    assert!(!reach(&[], &[]).leaves_some_of(&"1.1.1.1".parse().expect("a grant")));
+}
+
+proptest! {
+    #[test]
+    fn ceiling_leaves_something_of_what_it_allows(
+        grant in proptest::sample::select(&GRANTS[..]),
+        ceiling in proptest::sample::select(&GRANTS[..]),
+        transport in proptest::sample::select(&Transport::ALL[..]),
+        to in proptest::sample::select(&["1.1.1.1:80", "10.1.0.1:443", "[fd00::1]:80"][..]),
+    ) {
+        let policy = NetworkPolicy {
+            granted: reach(&[grant], &[]),
+            ceilings: vec![reach(&[ceiling], &[])],
+        };
+        let names = [pinned("a.example", Source::System)];
+        let may_reach = decide(&policy, transport, to, &names) == Verdict::Allowed;
+        let some = policy.ceilings[0].leaves_some_of(&policy.granted.destinations[0]);
+        prop_assert!(some || !may_reach);
+    }
+}
+
+const GRANTS: [&str; 14] = [
+    "*",
+    "*:80",
+    "a.example",
+    "*.example:80-90",
+    "https://a.example",
+    "tcp://*.example",
+    "http://10.0.0.0/8",
+    "10.1.0.0/16:443",
+    "udp://10.1.0.1",
+    "1.1.1.1",
+    "tcp://1.1.1.1:80",
+    "[fd00::/8]",
+    "http://[fd00::1]",
+    "0.0.0.0/0:*",
+];
