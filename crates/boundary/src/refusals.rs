@@ -66,9 +66,7 @@ mod tests {
     #[test]
     fn each_is_told_once_and_their_number_is_bounded() {
         let refusals = Refusals::new().expect("descriptors are left");
-        let lookup = |number: usize| Refusal::Lookup {
-            name: number.to_string(),
-        };
+        let lookup = |number: usize| Refusal::lookup(number.to_string());
         for number in 0..2 * MOST {
             refusals.add(lookup(number % MOST));
         }

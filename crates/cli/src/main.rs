@@ -3,6 +3,7 @@
 mod arguments;
 mod flags;
 mod printer;
+mod refusal;
 mod settings;
 mod verbs;
 

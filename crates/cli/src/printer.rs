@@ -1,19 +1,19 @@
 //! The one module that prints: data to standard output, everything else to standard error.
 
+use crate::refusal::refusal_line;
 use crate::settings;
-use lighter_engine::{Error, Observer};
+use lighter_engine::{Error, Observer, without_waiting};
 use lighter_types::escape::escape;
 use lighter_types::exit;
-use lighter_types::grant::{Grants, MountKind, NetworkMode, Protocol};
-use lighter_types::limits::MOST_THREADS;
-use lighter_types::network::{PublishedPort, Reason, Transport};
+use lighter_types::grant::Grants;
+use lighter_types::network::PublishedPort;
 use lighter_types::refusal::Refusal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio;
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,8 @@ const READY_BYTES: usize = 4096;
 /// was not written is left in `bytes`.
 fn put(stream: BorrowedFd<'_>, bytes: &mut &[u8], patience: Option<Duration>) -> Result<(), Errno> {
     let deadline = patience.map(|patience| Instant::now() + patience);
+    let terminal = without_waiting(stream);
+    let stream = terminal.as_ref().map_or(stream, AsFd::as_fd);
     while !bytes.is_empty() {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let left = left.map(|left| Timespec {
@@ -227,7 +229,7 @@ impl Observer for Reporter {
         let line = refusal_line(refusal, &self.grants);
         let word = match refusal {
             // Nobody was against it.
-            Refusal::Unanswered { .. } => "warning",
+            Refusal::Unanswered { .. } | Refusal::Unlistened { .. } => "warning",
             _ => "refused",
         };
         self.say(&format!("lighter: {word}: {line}\n"));
@@ -266,213 +268,9 @@ impl Observer for Reporter {
     }
 }
 
-/// One line for a refusal: what was tried, on what, and the flag that allows it.
-fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
-    match refusal {
-        Refusal::ReadOnly { action, path } => {
-            format!(
-                "{} {}: {}",
-                escape(action),
-                escape(path),
-                read_only_advice(path, grants)
-            )
-        }
-        Refusal::Escape { path } => format!(
-            "open {}: it leads out of the granted directories; allow it with -v SOURCE:TARGET",
-            escape(path)
-        ),
-        Refusal::Permission { action, path } => {
-            let advice = if rustix::process::geteuid().is_root() {
-                "its owner on the host does not let root's programs; name the owner with --user UID:GID"
-            } else {
-                "your own rights on the host do not reach it; change the file's permissions"
-            };
-            format!("{} {}: {advice}", escape(action), escape(path))
-        }
-        Refusal::Thread { most } => {
-            let flag = if *most == MOST_THREADS {
-                ""
-            } else {
-                " (--pids-limit)"
-            };
-            let running = if *most == 1 { "is" } else { "are" };
-            format!("start a thread: {most} {running} running, and no more are allowed{flag}")
-        }
-        Refusal::Reach {
-            transport,
-            address,
-            reason,
-        } => reach_line(*transport, &escape(address), reason),
-        Refusal::Listen { protocol, port } => format!(
-            "listen on {} port {port}: it is not published; allow it with -p {port}{}",
-            protocol.name(),
-            if *protocol == Protocol::Udp {
-                "/udp"
-            } else {
-                ""
-            }
-        ),
-        Refusal::Bind {
-            protocol,
-            address,
-            is_own,
-        } => bind_line(*protocol, &escape(address), *is_own),
-        Refusal::Socket { action } => format!("{}: {}", escape(action), no_network(grants)),
-        Refusal::Lookup { name } => {
-            let name = escape(name);
-            format!(
-                "look up {name}: it is not granted; allow it with --allow-net {name}:PORT or --allow-dns {name}"
-            )
-        }
-        Refusal::Unanswered { name, servers } => {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            format!(
-                "look up {}: no name server answered (asked: {}); name another with --dns",
-                escape(name),
-                servers.join(", ")
-            )
-        }
-        Refusal::Http { origin } => {
-            format!("request {}: {}", escape(origin), no_network(grants))
-        }
-    }
-}
-
-/// Why there is no network, and what would give one.
-fn no_network(grants: &Grants) -> &'static str {
-    match grants.network() {
-        NetworkMode::None => "--network none takes the network away; leave it out",
-        NetworkMode::Bridge | NetworkMode::Host => {
-            "no network is granted; allow it with --allow-net HOST:PORT or -p PORT"
-        }
-    }
-}
-
-/// What was to be bound, and why it cannot be.
-fn bind_line(protocol: Protocol, address: &str, is_own: bool) -> String {
-    let why = if is_own {
-        "the host shows that port by the other family alone; publish it by this one, or by both (-p PORT:PORT)"
-    } else {
-        "it is none of the program's own; bind 0.0.0.0, [::] or loopback, and publish the port with -p"
-    };
-    format!("bind {address} ({}): {why}", protocol.name())
-}
-
-/// What was to be reached, why it may not be, and what would allow it.
-fn reach_line(transport: Transport, address: &str, reason: &Reason) -> String {
-    let (what, scheme) = match transport {
-        Transport::Tcp => ("connect to", "tcp://"),
-        Transport::Udp => ("send to", "udp://"),
-        Transport::Http => ("request", "http://"),
-        Transport::Https => ("request", "https://"),
-    };
-    let why = match reason {
-        Reason::NotGranted { name: None } => {
-            format!("it is not granted; allow it with --allow-net {scheme}{address}")
-        }
-        Reason::NotGranted { name: Some(name) } => {
-            let name = escape(name);
-            let port = address.rsplit_once(':').map_or("", |(_, port)| port);
-            return format!(
-                "{what} {address} ({name}): it is not granted; allow it with --allow-net {scheme}{name}:{port}"
-            );
-        }
-        Reason::NameLeadsInside { name, kind } => format!(
-            "{} is granted, but names lead to no {kind} addresses; allow it with --allow-net {scheme}{address}",
-            escape(name)
-        ),
-        Reason::Ceiling => "[ceiling] of the configuration forbids it".to_owned(),
-    };
-    format!("{what} {address}: {why}")
-}
-
-/// Which flag would make a path writable: the mount that covers it, without `ro`.
-fn read_only_advice(path: &str, grants: &Grants) -> String {
-    let covering = grants
-        .mounts()
-        .filter(|mount| {
-            let target = mount.target.as_str().trim_end_matches('/');
-            path.strip_prefix(target)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
-        .max_by_key(|mount| mount.target.as_str().len());
-    match covering.map(|mount| (&mount.kind, mount.target.as_str())) {
-        Some((
-            MountKind::Bind {
-                source,
-                is_read_only: true,
-            },
-            target,
-        )) => format!(
-            "{target} is mounted read-only; allow it with -v {}:{target}",
-            escape(source)
-        ),
-        Some((MountKind::Tmpfs { .. }, target)) => {
-            format!("{target} is mounted read-only; allow it with --tmpfs {target}")
-        }
-        Some((_, target)) => format!("the file system below {target} is read-only on the host"),
-        None => {
-            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| parent);
-            let parent = if parent.is_empty() {
-                "/DIRECTORY"
-            } else {
-                parent
-            };
-            let parent = escape(parent);
-            format!(
-                "nothing writable is there; allow it with -v SOURCE:{parent} or --tmpfs {parent}"
-            )
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lighter_types::grant::Grant;
-
-    fn grants(flags: &[(&str, &str)]) -> Grants {
-        let mut grants = Grants::default();
-        for (key, value) in flags {
-            grants
-                .add(Grant::parse(key, value).expect("valid"))
-                .expect("no duplicate");
-        }
-        grants
-    }
-
-    fn line(path: &str, flags: &[(&str, &str)]) -> String {
-        let refusal = Refusal::ReadOnly {
-            action: "write".to_owned(),
-            path: path.to_owned(),
-        };
-        refusal_line(&refusal, &grants(flags))
-    }
-
-    #[test]
-    fn read_only_mount_is_named_with_the_flag_that_opens_it() {
-        assert_eq!(
-            line("/data/x", &[("volume", "./data:/data:ro")]),
-            "write /data/x: /data is mounted read-only; allow it with -v ./data:/data"
-        );
-    }
-
-    #[test]
-    fn path_without_a_mount_is_told_what_would_be_there() {
-        assert_eq!(
-            line("/tmp/x", &[("volume", "./data:/data:ro")]),
-            "write /tmp/x: nothing writable is there; allow it with -v SOURCE:/tmp or --tmpfs /tmp"
-        );
-    }
-
-    #[test]
-    fn guest_cannot_forge_a_line() {
-        let told = line(
-            "/data/x\nlighter: all is well",
-            &[("volume", "./data:/data:ro")],
-        );
-        assert!(!told.contains('\n'));
-    }
 
     #[test]
     fn memory_is_shown_as_docker_shows_it() {

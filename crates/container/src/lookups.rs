@@ -128,13 +128,10 @@ impl Lookups {
     /// Looks a name up, if that is allowed. What is not answered at once [`take`](Self::take) has later.
     pub(crate) fn ask(&mut self, id: u32, name: &str) -> Option<Answer> {
         let answer = |lookup| {
-            let refusal = (lookup == Err(LookupError::Refused)).then(|| Refusal::Lookup {
-                name: name.to_owned(),
-            });
             Some(Answer {
                 id,
                 lookup,
-                refusal,
+                refusal: None,
             })
         };
         let Ok(asked) = AskedName::parse(name) else {
@@ -154,7 +151,14 @@ impl Lookups {
             names.retain(|name| policy.may_look_up(name));
         }
         if names.is_empty() {
-            return answer(Err(LookupError::Refused));
+            return Some(Answer {
+                id,
+                lookup: Err(LookupError::Refused),
+                refusal: Some(Refusal::Lookup {
+                    name: asked.name.to_string(),
+                    reason: policy.lookup_refusal(&asked.name),
+                }),
+            });
         }
         if self.waiting.len() + self.asked >= MOST_PENDING {
             return answer(Err(LookupError::Temporary));
@@ -329,14 +333,14 @@ impl Worker {
                 (self.found(&question, name, addresses, time_to_live), None)
             }
             Ok(Resolution::Nothing) => (Err(LookupError::Unresolvable), None),
-            Ok(Resolution::Failed | Resolution::Truncated { .. }) => {
-                (Err(LookupError::Temporary), None)
-            }
-            Ok(Resolution::Silence) => {
+            Ok(Resolution::Truncated { .. }) => (Err(LookupError::Temporary), None),
+            Ok(resolution @ (Resolution::Failed | Resolution::Silence)) => {
                 let servers = question.servers.servers.iter().take(MOST_SERVERS);
+                let reachable = servers.filter(|server| has_route(server.address));
                 let refusal = Refusal::Unanswered {
                     name: question.asked.to_string(),
-                    servers: servers.map(|server| server.address).collect(),
+                    servers: reachable.map(|server| server.address).collect(),
+                    is_silent: resolution == Resolution::Silence,
                 };
                 (Err(LookupError::Temporary), Some(refusal))
             }

@@ -9,6 +9,7 @@
 //! signals, which reach the keeper and not the guest. It is read when the guest waits for input,
 //! and no further: what is typed for whoever comes next stays.
 
+use lighter_boundary::sys::terminal::without_waiting;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,6 +45,8 @@ struct Input {
 struct Output {
     from_runner: OwnedFd,
     to_caller: BorrowedFd<'static>,
+    /// The same, where it is a terminal: to write there never waits.
+    terminal: Option<OwnedFd>,
     has_carriage_returns: bool,
     buffer: Vec<u8>,
 }
@@ -76,6 +79,7 @@ impl Relay {
         self.outputs.push(Output {
             from_runner,
             to_caller,
+            terminal: without_waiting(to_caller),
             has_carriage_returns,
             buffer: Vec::new(),
         });
@@ -195,7 +199,8 @@ impl Output {
         if !self.buffer.is_empty() {
             // What is ready takes this much without blocking.
             let chunk = self.buffer.get(..READY_BYTES).unwrap_or(&self.buffer);
-            return match rustix::io::write(self.to_caller, chunk) {
+            let to_caller = self.terminal.as_ref().map_or(self.to_caller, AsFd::as_fd);
+            return match rustix::io::write(to_caller, chunk) {
                 Ok(written) => {
                     self.buffer.drain(..written);
                     true

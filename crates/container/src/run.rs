@@ -212,6 +212,10 @@ impl Run<'_> {
                 self.observer.loaded();
                 self.deadline = self.time_limit.map(|limit| Instant::now() + limit);
             }
+            // That one is the keeper's own.
+            FromRunner::Refused(Refusal::Unanswered { .. }) => {
+                self.misbehaved("it spoke of name servers");
+            }
             FromRunner::Refused(refusal) => self.hear_refusal(refusal),
             FromRunner::Ended(end) => {
                 self.last = Some(match end {

@@ -12,7 +12,7 @@ use lighter_container::{Failed, RoleRequest};
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::grant::Grants;
 use lighter_types::limits::Limits;
-use lighter_types::program::FileKind;
+use lighter_types::program::{FileKind, ProgramKind};
 use lighter_types::runner_protocol::{
     Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, Task,
 };
@@ -44,6 +44,8 @@ pub struct Explanation {
     pub facts: ProgramFacts,
     /// The files it would see.
     pub directories: Vec<Directory>,
+    /// What `run` would warn of.
+    pub warnings: Vec<String>,
     /// Why `run` would refuse it, if it would.
     pub refusal: Option<Error>,
 }
@@ -120,7 +122,7 @@ impl Engine {
         let limits = || self.boundary.check_limits(&options.limits);
         let ceilings = &self.settings.ceilings;
         let refusal = refuse_unsupported(&options.grants)
-            .and_then(|()| network::check(&options.grants, ceilings).map(drop))
+            .and_then(|()| network::check(&options.grants, ceilings))
             .and_then(|()| Ok(limits().map_err(Failed::Start)?))
             .err()
             .or_else(|| {
@@ -131,11 +133,28 @@ impl Engine {
             program: program.name,
             size_bytes: sealed.length,
             digest: sealed.digest,
+            warnings: warnings(&options.grants, &facts),
             facts: *facts,
             directories,
             refusal,
         })
     }
+}
+
+/// What is to be said of the grants, for such a program.
+fn warnings(grants: &Grants, facts: &ProgramFacts) -> Vec<String> {
+    let mut warnings = network::warnings(grants);
+    let makes_sockets = facts.kind == ProgramKind::Component
+        || facts
+            .imports
+            .iter()
+            .any(|import| import.item.as_deref() == Some("sock_open"));
+    if !makes_sockets && grants.destinations().next().is_some() {
+        let text =
+            "a module of WASI 0.1 connects to nothing: build it for WASI 0.2 (Rust: wasm32-wasip2)";
+        warnings.push(text.to_owned());
+    }
+    warnings
 }
 
 /// Why a run would fail: a function that is called by its name needs no entry.

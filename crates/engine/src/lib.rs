@@ -32,5 +32,6 @@ pub use crate::program::ProgramSource;
 pub use crate::run::RunOptions;
 pub use crate::system::{DiskUsage, Feature, SystemInfo};
 pub use lighter_boundary::sys::signal::survive_file_size_limit;
+pub use lighter_boundary::sys::terminal::without_waiting;
 pub use lighter_container::Outcome;
 pub use lighter_wasm::ENGINE_VERSION;

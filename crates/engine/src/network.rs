@@ -2,7 +2,9 @@
 
 use crate::Error;
 use lighter_boundary::Network;
-use lighter_types::grant::{Grants, NetworkMode, PortRange, Protocol, Publish};
+use lighter_types::grant::{
+    Grants, NamePattern, NetGrant, NetHost, NetworkMode, PortRange, Protocol, Publish,
+};
 use lighter_types::network::{MOST_SERVERS, NetworkPolicy, PublishedPort, Reach};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseaddr};
@@ -14,21 +16,20 @@ use std::sync::Arc;
 /// Resolves the grants of the network; none without any.
 ///
 /// # Errors
-/// A port of the host's is taken, or not the caller's to take; a name server is not within the ceilings.
+/// As [`check`]; a port of the host's is taken, or not the caller's to take.
 pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<Network>>, Error> {
+    check(grants, ceilings)?;
     if !grants.has_network() {
         return Ok(None);
     }
-    let policy = check(grants, ceilings)?;
     let is_host = grants.network() == NetworkMode::Host;
-    let mut published = Vec::new();
-    let mut reserved = Vec::new();
     // Where its ports are the host's, there is nothing to show.
-    for publish in grants.published().filter(|_| !is_host) {
-        publish_ports(publish, &mut published, &mut reserved)?;
-    }
+    let (published, reserved) = match is_host {
+        true => Default::default(),
+        false => publish(grants)?,
+    };
     Ok(Some(Arc::new(Network {
-        policy,
+        policy: policy(grants, ceilings),
         published,
         reserved,
         is_host,
@@ -36,29 +37,40 @@ pub(crate) fn resolve(grants: &Grants, ceilings: &[Reach]) -> Result<Option<Arc<
     })))
 }
 
-/// What the grants of the network allow, if they can be met together.
+/// What the grants of the network allow.
+fn policy(grants: &Grants, ceilings: &[Reach]) -> NetworkPolicy {
+    NetworkPolicy {
+        granted: Reach {
+            destinations: grants.destinations().cloned().collect(),
+            lookups: grants.lookups().cloned().collect(),
+        },
+        ceilings: ceilings.to_vec(),
+    }
+}
+
+/// Whether the grants of the network can be met together.
 ///
 /// # Errors
-/// A name server is not within the ceilings, or two ports want one of the host's.
-pub(crate) fn check(grants: &Grants, ceilings: &[Reach]) -> Result<NetworkPolicy, Error> {
-    let granted = Reach {
-        destinations: grants.destinations().cloned().collect(),
-        lookups: grants.lookups().cloned().collect(),
-    };
-    let policy = NetworkPolicy {
-        granted,
-        ceilings: ceilings.to_vec(),
-    };
-    if let Some(server) = grants
-        .name_servers()
-        .find(|server| !policy.may_ask(server.0))
-    {
+/// One opens nothing, a name server is not within the ceilings, or two ports want one of the host's.
+pub(crate) fn check(grants: &Grants, ceilings: &[Reach]) -> Result<(), Error> {
+    if !grants.has_network() {
+        return Ok(());
+    }
+    for grant in grants.destinations() {
+        check_name(grant, grants)?;
+    }
+    let policy = policy(grants, ceilings);
+    let mut servers = grants.name_servers();
+    if let Some(server) = servers.find(|server| !policy.may_ask(server.0)) {
         return Err(Error::Refused {
             reason: format!(
                 "may not ask the name server {server}: [ceiling] of the configuration forbids it"
             ),
             hint: Some("leave --dns out, so that the system's servers are asked".to_owned()),
         });
+    }
+    if grants.network() == NetworkMode::Host {
+        return Ok(());
     }
     let published: Vec<&Publish> = grants.published().collect();
     for (index, publish) in published.iter().enumerate() {
@@ -70,23 +82,67 @@ pub(crate) fn check(grants: &Grants, ceilings: &[Reach]) -> Result<NetworkPolicy
             });
         }
     }
-    Ok(policy)
+    Ok(())
+}
+
+/// The machine's own name leads to loopback, where no name leads that the user has not mapped.
+fn check_name(grant: &NetGrant, grants: &Grants) -> Result<(), Error> {
+    let NetHost::Name(pattern @ (NamePattern::Name(name) | NamePattern::Below(name))) = &grant.host
+    else {
+        return Ok(());
+    };
+    if !name.is_localhost() || grants.hosts().any(|host| pattern.matches(&host.name)) {
+        return Ok(());
+    }
+    let port = grant
+        .ports
+        .map_or(String::new(), |ports| format!(":{ports}"));
+    Err(Error::Refused {
+        reason: format!("cannot grant {grant}: names lead to no loopback addresses"),
+        hint: Some(format!(
+            "grant the addresses: --allow-net 127.0.0.1{port} --allow-net '[::1]{port}'"
+        )),
+    })
 }
 
 /// What is to be said of the grants of the network before a run.
 pub(crate) fn warnings(grants: &Grants) -> Vec<String> {
     let mut warnings = Vec::new();
-    if grants.network() == NetworkMode::Host && grants.published().next().is_some() {
-        let text = "-p changes nothing with --network host: the program's ports are the host's";
-        warnings.push(text.to_owned());
+    let is_published = grants.published().next().is_some();
+    match grants.network() {
+        NetworkMode::Host if is_published => warnings.push(
+            "with --network host a program's ports are the host's: of -p only the last number counts"
+                .to_owned(),
+        ),
+        NetworkMode::None if is_published => {
+            warnings.push("with --network none -p publishes nothing".to_owned());
+        }
+        NetworkMode::Host | NetworkMode::None | NetworkMode::Bridge => {}
     }
     let servers = grants.name_servers().count();
-    if servers > MOST_SERVERS {
+    if servers > MOST_SERVERS && grants.has_network() {
         warnings.push(format!(
             "of the {servers} name servers (--dns) only the first {MOST_SERVERS} are asked"
         ));
     }
     warnings
+}
+
+/// The ports that a program which binds none itself finds open.
+pub(crate) fn guest_ports(grants: &Grants, network: &Network) -> Vec<PublishedPort> {
+    if !network.is_host {
+        return network.published.clone();
+    }
+    let ports = grants.published().flat_map(|publish| {
+        let container = publish.container_ports;
+        (container.first()..=container.last()).map(|port| PublishedPort {
+            protocol: publish.protocol,
+            container_port: port,
+            host_address: None,
+            host_port: port,
+        })
+    });
+    ports.collect()
 }
 
 /// The ports of which the host chose where it shows them: nobody could know before.
@@ -102,41 +158,59 @@ pub(crate) fn chosen<'a>(
     ports.filter_map(|(port, is_chosen)| is_chosen.then_some(port))
 }
 
-/// Takes the host's ports for one `-p`.
-fn publish_ports(
-    publish: &Publish,
-    published: &mut Vec<PublishedPort>,
-    reserved: &mut Vec<OwnedFd>,
-) -> Result<(), Error> {
-    let container = publish.container_ports;
-    for (index, container_port) in (container.first()..=container.last()).enumerate() {
-        let candidates = candidates(publish.host_ports, container, index);
-        let mut port = PublishedPort {
-            protocol: publish.protocol,
-            container_port,
-            host_address: publish.host_address,
-            host_port: 0,
-        };
-        let mut refusal = None;
-        let taken = candidates.into_iter().find_map(|candidate| {
-            port.host_port = candidate;
-            match reserve(&port) {
-                Ok(reservation) => Some(reservation),
-                Err(error) => {
-                    refusal.get_or_insert((candidate, error));
-                    None
-                }
+/// The published ports in the order of the flags, and the host's that are held for them.
+type Published = (Vec<PublishedPort>, Vec<OwnedFd>);
+
+/// Takes the host's ports: those that are named before those that are free.
+fn publish(grants: &Grants) -> Result<Published, Error> {
+    let wishes = || {
+        grants.published().flat_map(|publish| {
+            let container = publish.container_ports;
+            let ports = (container.first()..=container.last()).enumerate();
+            ports.map(move |(index, port)| (publish, index, port))
+        })
+    };
+    let mut taken: Vec<Option<(PublishedPort, Option<OwnedFd>)>> = Vec::new();
+    taken.resize_with(wishes().count(), || None);
+    for is_chosen_by_host in [false, true] {
+        for (place, (publish, index, port)) in taken.iter_mut().zip(wishes()) {
+            if publish.is_chosen_by_host() == is_chosen_by_host {
+                *place = Some(take(publish, index, port)?);
             }
-        });
-        let Some((reservation, host_port)) = taken else {
-            let (candidate, error) = refusal.unwrap_or((0, Errno::ADDRINUSE));
-            return Err(refused(&port, candidate, error));
-        };
-        port.host_port = host_port;
-        reserved.extend(reservation);
-        published.push(port);
+        }
     }
-    Ok(())
+    let (published, reserved): (Vec<_>, Vec<_>) = taken.into_iter().flatten().unzip();
+    Ok((published, reserved.into_iter().flatten().collect()))
+}
+
+/// Takes a port of the host's for one of the guest's.
+fn take(
+    publish: &Publish,
+    index: usize,
+    container_port: u16,
+) -> Result<(PublishedPort, Option<OwnedFd>), Error> {
+    let mut port = PublishedPort {
+        protocol: publish.protocol,
+        container_port,
+        host_address: publish.host_address,
+        host_port: 0,
+    };
+    let mut refusal = None;
+    for candidate in candidates(publish.host_ports, publish.container_ports, index) {
+        port.host_port = candidate;
+        match reserve(&port) {
+            Ok((reservation, host_port)) => {
+                port.host_port = host_port;
+                return Ok((port, reservation));
+            }
+            Err(error) => {
+                refusal.get_or_insert((candidate, error));
+            }
+        }
+    }
+    let (candidate, error) = refusal.unwrap_or((0, Errno::ADDRINUSE));
+    port.host_port = candidate;
+    Err(refused(&port, error))
 }
 
 /// The ports of the host that one of the guest's may get, 0 for any.
@@ -188,15 +262,38 @@ fn reserve(port: &PublishedPort) -> Result<(Option<OwnedFd>, u16), Errno> {
     Ok(((port.protocol == Protocol::Tcp).then_some(socket), number))
 }
 
-fn refused(port: &PublishedPort, host_port: u16, error: Errno) -> Error {
-    let address = port.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-    let place = SocketAddr::new(address, host_port);
-    let hint = match error {
-        Errno::ADDRINUSE => Some("another program has it: stop that, or publish another port"),
-        Errno::ACCESS | Errno::PERM => {
-            Some("ports below 1024 are root's: publish a higher one, as -p 8080:80")
+fn refused(port: &PublishedPort, error: Errno) -> Error {
+    let address = port.host_address.unwrap_or_else(|| {
+        // Of both families, the one that is taken.
+        let by_v4 = PublishedPort {
+            host_address: Some(Ipv4Addr::UNSPECIFIED.into()),
+            ..*port
+        };
+        match reserve(&by_v4) {
+            Ok(_) => Ipv6Addr::UNSPECIFIED.into(),
+            Err(_) => Ipv4Addr::UNSPECIFIED.into(),
         }
-        Errno::ADDRNOTAVAIL => Some("it is none of this machine's addresses"),
+    });
+    let place = SocketAddr::new(address, port.host_port);
+    let hint = match error {
+        Errno::ADDRINUSE => {
+            Some("another program has it: stop that, or publish another port".to_owned())
+        }
+        Errno::ACCESS | Errno::PERM => {
+            let udp = match port.protocol {
+                Protocol::Tcp => "",
+                Protocol::Udp => "/udp",
+            };
+            let (higher, own) = (port.host_port.saturating_add(8000), port.container_port);
+            Some(format!(
+                "ports below 1024 are root's: publish a higher one, as -p {higher}:{own}{udp}"
+            ))
+        }
+        Errno::ADDRNOTAVAIL => Some("it is none of this machine's addresses".to_owned()),
+        Errno::INVAL => Some("link-local addresses cannot be published on".to_owned()),
+        Errno::MFILE | Errno::NFILE => {
+            Some("raise the limit (ulimit -n), or publish fewer ports".to_owned())
+        }
         _ => None,
     };
     Error::Refused {
@@ -205,7 +302,7 @@ fn refused(port: &PublishedPort, host_port: u16, error: Errno) -> Error {
             port.protocol.name(),
             std::io::Error::from(error)
         ),
-        hint: hint.map(str::to_owned),
+        hint,
     }
 }
 

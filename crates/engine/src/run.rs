@@ -276,7 +276,7 @@ impl Run<'_> {
             cpu: code.cpu,
             limits: start.limits,
             network: self.network.map(|network| GuestNetwork {
-                published: network.published.clone(),
+                published: network::guest_ports(&self.options.grants, network),
             }),
             has_coredump: self.coredump.is_some(),
         }

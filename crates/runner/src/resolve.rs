@@ -20,7 +20,7 @@ const MESSAGE_BYTES: usize = 65_535;
 
 /// Asks what was ordered, by these sockets.
 pub(crate) fn resolve(order: &ResolveOrder, sockets: &[OwnedFd]) -> Resolution {
-    let mut failure = None;
+    let (mut failure, mut has_heard) = (None, false);
     for (index, name) in (0_u8..).zip(&order.names) {
         match ask_for(name, order, sockets) {
             Found::Addresses(addresses, time_to_live_seconds) => {
@@ -36,12 +36,15 @@ pub(crate) fn resolve(order: &ResolveOrder, sockets: &[OwnedFd]) -> Resolution {
                     server,
                 };
             }
-            Found::Nothing => {}
-            Found::Failed => failure = Some(Resolution::Failed),
+            Found::Nothing => has_heard = true,
+            Found::Failed => (failure, has_heard) = (Some(Resolution::Failed), true),
             Found::Silence => failure = failure.or(Some(Resolution::Silence)),
         }
     }
-    failure.unwrap_or(Resolution::Nothing)
+    match failure {
+        Some(Resolution::Silence) if has_heard => Resolution::Failed,
+        failure => failure.unwrap_or(Resolution::Nothing),
+    }
 }
 
 /// What became of one name.

@@ -57,8 +57,15 @@ pub enum Refusal {
         protocol: Protocol,
         /// The address: `192.0.2.1:80`.
         address: String,
-        /// Whether it is one of a program's own, where the host shows that port by the other family alone.
-        is_own: bool,
+        /// Why not.
+        fault: BindFault,
+    },
+    /// A port of its own that is shown at another place too, for which the program has no listener.
+    Unlistened {
+        /// The port.
+        port: u16,
+        /// Where it is shown: `0.0.0.0:8081`.
+        host: String,
     },
     /// A thread above the number that there may be.
     Thread {
@@ -69,17 +76,44 @@ pub enum Refusal {
     Lookup {
         /// The host name.
         name: String,
+        /// Why not.
+        reason: Reason,
     },
-    /// A name lookup that is allowed, and that no server answered.
+    /// A name lookup that is allowed, and that no server could answer. Only the keeper tells it.
     Unanswered {
         /// The host name.
         name: String,
-        /// The addresses of those that were asked.
+        /// The addresses of those that were asked; none, if there is no way to any.
         servers: Vec<IpAddr>,
+        /// Whether none of them said anything.
+        is_silent: bool,
     },
     /// An HTTP request.
     Http {
         /// `SCHEME://AUTHORITY`, never the path or query.
         origin: String,
     },
+}
+
+impl Refusal {
+    /// A lookup by a program that has no network at all.
+    #[must_use]
+    pub fn lookup(name: String) -> Self {
+        let reason = Reason::NotGranted { name: None };
+        Self::Lookup { name, reason }
+    }
+}
+
+/// Why an address cannot be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum BindFault {
+    /// It is none of a program's own.
+    Foreign,
+    /// It is, but the host shows that port by the other family alone, whose this is.
+    OtherFamily {
+        /// Whether it is shown by IPv6.
+        is_by_v6: bool,
+    },
+    /// The port is root's.
+    Privileged,
 }

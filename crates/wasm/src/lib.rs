@@ -17,6 +17,7 @@ mod directories;
 mod engine;
 mod host;
 mod inspect;
+mod listeners;
 mod load;
 mod names;
 mod trap;

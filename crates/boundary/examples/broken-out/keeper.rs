@@ -10,8 +10,9 @@ use crate::{EXECUTED, print};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::sys::clone::{Step, spawn};
 use lighter_boundary::{Boundary, Content, Exit, Mount, Network, Root, Spec, Workload};
+use lighter_types::grant::Protocol;
 use lighter_types::limits::Limits;
-use lighter_types::network::{NetworkPolicy, Reach};
+use lighter_types::network::{NetworkPolicy, PublishedPort, Reach};
 use lighter_types::runner_protocol::{
     CONTROL_FD, FROM_RUNNER_BYTES, TO_RUNNER_BYTES, encode, take_message,
 };
@@ -130,6 +131,7 @@ fn make_stage(
         other: 0,
         half: 0,
         free: 0,
+        published: 0,
         wish: None,
         handle: handle(&root.join("outside/secret")),
     }
@@ -258,6 +260,12 @@ impl Process {
                 },
                 ceilings: Vec::new(),
             },
+            published: vec![PublishedPort {
+                protocol: Protocol::Tcp,
+                container_port: stage.published,
+                host_address: None,
+                host_port: stage.published,
+            }],
             ..Network::default()
         };
         let mediated = workload.mediate(listener, Arc::new(network));
@@ -272,6 +280,7 @@ struct Neighbours {
     other: (TcpListener, UdpSocket),
     half: (TcpListener, UdpSocket),
     free: u16,
+    published: u16,
 }
 
 impl Neighbours {
@@ -290,6 +299,7 @@ impl Neighbours {
             }
         };
         let free = pair().0.local_addr().expect("it is bound").port();
+        let published = pair().0.local_addr().expect("it is bound").port();
         let granted = pair();
         let listener = granted.0.try_clone().expect("descriptors are left");
         listener.set_nonblocking(false).expect("it is a socket");
@@ -300,6 +310,7 @@ impl Neighbours {
             other: pair(),
             half: pair(),
             free,
+            published,
         }
     }
 
@@ -310,6 +321,7 @@ impl Neighbours {
         stage.other = port(&self.other);
         stage.half = port(&self.half);
         stage.free = self.free;
+        stage.published = self.published;
     }
 
     /// Nobody has come by where nobody may.

@@ -6,9 +6,9 @@ use crate::attempts::{Attempts, Word, tell};
 use crate::raw::{at, call};
 use crate::stage::Stage;
 use libc::{
-    SYS_bind, SYS_close, SYS_connect, SYS_fcntl, SYS_getpeername, SYS_getsockname, SYS_getsockopt,
-    SYS_ioctl, SYS_listen, SYS_poll, SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_setsockopt,
-    SYS_socket,
+    SYS_accept4, SYS_bind, SYS_close, SYS_connect, SYS_fcntl, SYS_getpeername, SYS_getsockname,
+    SYS_getsockopt, SYS_ioctl, SYS_listen, SYS_poll, SYS_sendmmsg, SYS_sendmsg, SYS_sendto,
+    SYS_setsockopt, SYS_socket,
 };
 use std::io;
 use std::net::IpAddr;
@@ -359,6 +359,20 @@ fn listen(stage: &Stage, attempts: &mut Attempts) {
                 call(SYS_listen, [copy, 1])?;
                 await_stranger(copy, None)
             })
+        })
+    });
+    attempts.make("a connection to a published port", || {
+        with_socket(INET, STREAM, |socket| {
+            bind_to(socket, &Address::v4([0; 4], stage.published))?;
+            call(SYS_listen, [socket, 1])?;
+            tell(&Word::Listens(stage.published));
+            let connection = call(SYS_accept4, [socket, 0, 0, 0])?;
+            // AF_UNSPEC takes the peer from it.
+            let _ = connect_to(connection, &Address([0; 28], 16));
+            let listening = call(SYS_listen, [connection, 1]);
+            let reached = listening.and_then(|_| await_stranger(connection, None));
+            close(connection);
+            reached
         })
     });
     attempts.make("bound by a connection that failed", || {

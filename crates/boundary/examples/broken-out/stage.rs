@@ -63,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) half: u16,
     /// One that nobody has.
     pub(crate) free: u16,
+    /// One that the host shows, by the same number.
+    pub(crate) published: u16,
     /// Where to, with what, if that is not for the case to say.
     pub(crate) wish: Option<Wish>,
     /// A handle of `outside/secret`, where the file system makes them.

@@ -11,3 +11,4 @@ pub mod peek;
 pub mod signal;
 pub mod socket_filter;
 pub mod socket_option;
+pub mod terminal;

@@ -54,14 +54,20 @@ struct Given {
 
 /// Where the host shows a port.
 fn publish_text(publish: &Publish) -> String {
-    let place = match (publish.host_address, publish.host_ports) {
-        (None, None) => "a free port of the host, on all its addresses".to_owned(),
-        (None, Some(ports)) => format!("port {ports} of the host, on all its addresses"),
-        (Some(address), None) => format!("a free port of {address}"),
-        (Some(address), Some(ports)) => format!("port {ports} of {address}"),
+    let ports = match publish.host_ports {
+        None => "a free port".to_owned(),
+        Some(ports) if publish.is_chosen_by_host() => format!("a free one of the ports {ports}"),
+        Some(ports) => format!("port {ports}"),
+    };
+    let place = match publish.host_address {
+        None => "of the host, on all its addresses".to_owned(),
+        Some(address) => format!("of {address}"),
     };
     let protocol = publish.protocol.name();
-    format!("its port {}/{protocol} is {place}", publish.container_ports)
+    format!(
+        "its port {}/{protocol} is {ports} {place}",
+        publish.container_ports
+    )
 }
 
 fn try_explain(
@@ -138,6 +144,9 @@ fn text(explanation: &Explanation, given: &Given) -> String {
         facts.export_count,
     );
     push_given(&mut text, explanation, given);
+    for warning in &explanation.warnings {
+        text.push_str(&format!("\nwarning: {warning}\n"));
+    }
     let limits = limits_text(given);
     if !limits.is_empty() {
         text.push_str(&format!("\nIt may use:\n  {limits}\n"));
@@ -188,14 +197,24 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
     if explanation.directories.is_empty() && given.secrets.is_empty() {
         text.push_str("  no files (-v SOURCE:TARGET gives some)\n");
     }
+    push_network(text, given);
+}
+
+/// What of the network they give.
+fn push_network(text: &mut String, given: &Given) {
     if !given.has_network {
-        text.push_str("  no network (--allow-net HOST:PORT and -p PORT give some)\n");
+        text.push_str(match given.network {
+            NetworkMode::None => "  no network (--network none)\n",
+            NetworkMode::Bridge | NetworkMode::Host => {
+                "  no network (--allow-net HOST:PORT and -p PORT give some)\n"
+            }
+        });
         return;
     }
     for grant in &given.destinations {
         let which = match grant.host {
             NetHost::Name(NamePattern::Any) => " (any public address)",
-            NetHost::Name(_) => " (if it is public, or the user's own word)",
+            NetHost::Name(_) => " (where it is public, or --add-host says it is)",
             NetHost::Address(_) | NetHost::Network(_) => "",
         };
         let is_open = given
@@ -209,7 +228,14 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
         }
     }
     for pattern in &given.lookups {
-        text.push_str(&format!("  may look up {pattern}\n"));
+        let mut ceilings = given.ceilings.iter();
+        if ceilings.all(|ceiling| ceiling.leaves_some_names_of(pattern)) {
+            text.push_str(&format!("  may look up {pattern}\n"));
+        } else {
+            text.push_str(&format!(
+                "  may not look up {pattern}: [ceiling] forbids it\n"
+            ));
+        }
     }
     for host in &given.hosts {
         text.push_str(&format!("  finds {} at {}\n", host.name, host.answer()));
@@ -229,7 +255,11 @@ fn push_given(text: &mut String, explanation: &Explanation, given: &Given) {
         ));
     }
     if given.network == NetworkMode::Host {
-        text.push_str("  its ports are the host's\n");
+        let reaches = match given.destinations.is_empty() {
+            true => ", and it reaches nothing by itself",
+            false => "",
+        };
+        text.push_str(&format!("  its ports are the host's{reaches}\n"));
         return;
     }
     for publish in &given.published {
@@ -375,6 +405,7 @@ fn as_json(explanation: &Explanation, given: &Given) -> serde_json::Value {
             "AllowDns": texts(&ceiling.lookups),
         })).collect::<Vec<_>>(),
         "Publish": texts(&given.published),
+        "Warnings": explanation.warnings,
         "Memory": given.limits.memory_bytes,
         "NanoCpus": given.limits.nano_cpus,
         "PidsLimit": given.limits.threads,

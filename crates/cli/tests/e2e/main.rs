@@ -4,7 +4,7 @@
 //! programs and other languages; [`surprises`] are what breaks engines; [`wasi_p3`] is what the specification
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
-//! [`network`] is sockets and ports, [`wasmedge`] those of WasmEdge's extension of WASI 0.1; [`databases`] are
+//! [`network`] is sockets, [`ports`] what is published, [`wasmedge`] those of WasmEdge's extension of WASI 0.1; [`databases`] are
 //! real servers, used by real clients, [`tools`] what Debian has for the network, [`hosts`] other machines, and
 //! [`crowds`] many of everything;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
@@ -28,6 +28,7 @@ mod network;
 mod owners;
 mod policy;
 mod poor;
+mod ports;
 mod programs;
 mod robust;
 mod run;

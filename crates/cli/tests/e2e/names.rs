@@ -101,18 +101,57 @@ fn answer_that_does_not_fit_is_asked_for_again() {
 #[test]
 fn what_has_no_address_is_an_error_at_once() {
     let (workspace, server) = (workspace(), server());
-    for name in [
-        "nothing.example",
-        "empty.example",
-        "loop.example",
-        "refused.example",
-        "a b",
-    ] {
+    for name in ["nothing.example", "empty.example", "loop.example", "a b"] {
         let start = Instant::now();
         let (code, text) = look_up(&workspace, &server, name);
         assert_eq!(code, Some(1), "{name}: {text}");
         assert!(start.elapsed() < Duration::from_secs(4), "{name}");
     }
+}
+
+#[test]
+fn servers_that_cannot_say_are_told() {
+    let (workspace, server) = (workspace(), server());
+    let words = ["lookup", "refused.example."];
+    let outcome = run(&workspace, &server, &["--allow-dns", "*"], &words);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.describe());
+    assert_eq!(
+        outcome.stderr_text(),
+        format!(
+            "lighter: warning: look up refused.example: the name servers answered that they cannot say (asked: {}); \
+             name another with --dns\n",
+            server.address
+        )
+    );
+}
+
+#[test]
+fn lookup_without_a_network_or_above_the_ceiling_says_so() {
+    let (workspace, server) = (workspace(), server());
+    let config = workspace.write("config.toml", "[ceiling]\nallow-dns = \"*.corp\"\n");
+    let config = config.to_str().expect("a path");
+    for (flags, why) in [
+        (
+            &[][..],
+            "no network is granted; allow it with --allow-net HOST:PORT or -p PORT",
+        ),
+        (
+            &["--network", "none", "--allow-dns", "*"],
+            "--network none takes the network away; leave it out",
+        ),
+        (
+            &["--config", config, "--allow-dns", "*"],
+            "[ceiling] of the configuration forbids it",
+        ),
+    ] {
+        let run = workspace.lighter(["run"]).args(flags);
+        let run = run.arg(programs::sockets_component());
+        let outcome = run.args(["lookup", "public.example."]).run();
+        assert_eq!(outcome.code, Some(1), "{}", outcome.describe());
+        let told = format!("lighter: refused: look up public.example: {why}\n");
+        assert_eq!(outcome.stderr_text(), told);
+    }
+    assert_eq!(server.questions(), 0);
 }
 
 #[test]
@@ -170,6 +209,8 @@ fn name_leads_inside_only_by_the_address_or_the_users_own_word() {
     connect(&by_address, "mapped.example").assert(0, "hello\n");
     let any = connect(&["--allow-net", "*"], "loopback.example");
     any.assert(1, "PermissionDenied\n");
+    let told = "* is granted, but that opens no loopback addresses; allow it with --allow-net tcp://127.0.0.1";
+    assert!(any.stderr_text().contains(told), "{}", any.describe());
     for mapping in ["db.example:127.0.0.1", "db.example=host-gateway"] {
         let mapped = ["--add-host", mapping, "--allow-net", &to("db.example")];
         connect(&mapped, "db.example").assert(0, "hello\n");
@@ -292,7 +333,14 @@ fn ceiling_is_not_exceeded() {
         "--add-host",
         "loopback.example:127.0.0.1",
     ];
-    run(&workspace, &server, &mapped, &["connect", &target, ""]).assert(1, "PermissionDenied\n");
+    let refused = run(&workspace, &server, &mapped, &["connect", &target, ""]);
+    refused.assert(1, "PermissionDenied\n");
+    let told = "forbids it: names lead there where the system's servers say, not --add-host";
+    assert!(
+        refused.stderr_text().contains(told),
+        "{}",
+        refused.describe()
+    );
     // Nor whom it tells them.
     let other = workspace.write("other.toml", "[ceiling]\nallow-dns = \"*\"\n");
     let other = [
@@ -304,7 +352,18 @@ fn ceiling_is_not_exceeded() {
     let refused = run(&workspace, &server, &other, &["lookup", "public.example"]);
     let told = format!("may not ask the name server {}", server.address);
     refused.assert_refused(125, &[&told]);
-    // All of which is known beforehand.
+}
+
+#[test]
+fn what_a_ceiling_forbids_is_explained() {
+    let (workspace, server) = (workspace(), server());
+    let config = workspace.write(
+        "config.toml",
+        "[ceiling]\nallow-net = \"loopback.example\"\nallow-dns = \"*.example\"\n",
+    );
+    let config = config.to_str().expect("a path");
+    let other = ["--config", config, "--allow-dns", "*"];
+    let told = format!("may not ask the name server {}", server.address);
     let explain = |flags: &[&str]| {
         let explain = workspace.lighter(["explain"]).args(flags);
         explain.arg(programs::sockets_component()).run()

@@ -31,7 +31,7 @@ fn verdict_is_the_same_by_each_interface() {
                     .args([verb, &to.to_string(), "hello"])
                     .run();
                 let case = format!("{name}, {verb} {to} with {grants:?}");
-                let told = outcome.stderr_text().contains("it is not granted");
+                let told = outcome.stderr_text().contains("allow it with --allow-net");
                 assert_eq!(
                     outcome.code == Some(0),
                     is_reached,

@@ -87,3 +87,36 @@ fn interrupt_ends_a_program_that_reads_and_one_that_works() {
     working.wait_for("code 130");
     assert!(!working.is_raw());
 }
+
+/// Runs at a terminal whose other side nobody reads, and prints the code.
+const AT_AN_UNREAD_TERMINAL: &str = r#"
+import os, pty, subprocess, sys
+master, slave = pty.openpty()
+run = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave)
+print(run.wait(timeout=30))
+"#;
+
+const FLOOD: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\08\00\00\00\40\00\00\00a line of many, which nobody reads, and so it is not shown ....\0a")
+    (func (export "_start")
+        (loop $more
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 100)))
+            (br $more))))"#;
+
+#[test]
+fn terminal_that_nobody_reads_holds_up_no_limit() {
+    let workspace = workspace();
+    workspace.write("flood.wat", FLOOD);
+    let run = workspace.command("python3").args([
+        "-c",
+        AT_AN_UNREAD_TERMINAL,
+        env!("CARGO_BIN_EXE_lighter"),
+        "run",
+        "--timeout",
+        "1s",
+        "flood.wat",
+    ]);
+    run.run().assert(0, "124\n");
+}

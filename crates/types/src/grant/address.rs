@@ -17,6 +17,22 @@ impl Cidr {
         self.address
     }
 
+    /// The last address.
+    #[must_use]
+    pub fn last(&self) -> IpAddr {
+        let length = u32::from(self.prefix_length);
+        match self.address {
+            IpAddr::V4(address) => {
+                let rest = u32::MAX.checked_shr(length).unwrap_or(0);
+                Ipv4Addr::from(u32::from(address) | rest).into()
+            }
+            IpAddr::V6(address) => {
+                let rest = u128::MAX.checked_shr(length).unwrap_or(0);
+                Ipv6Addr::from(u128::from(address) | rest).into()
+            }
+        }
+    }
+
     /// How many leading bits an address shares with the first: at most 32 or 128.
     #[must_use]
     pub fn prefix_length(&self) -> u8 {
@@ -155,7 +171,12 @@ mod tests {
         let all = cidr("::", "0").expect("valid");
         assert!(all.contains("fd00::1".parse().expect("an address")));
         assert!(!all.contains("1.2.3.4".parse().expect("an address")));
+        assert_eq!(
+            all.last().to_string(),
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
         let one = cidr("1.2.3.4", "32").expect("valid");
+        assert_eq!(one.last().to_string(), "1.2.3.4");
         assert!(one.contains("1.2.3.4".parse().expect("an address")));
         assert!(!one.contains("1.2.3.5".parse().expect("an address")));
     }

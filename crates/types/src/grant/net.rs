@@ -5,7 +5,7 @@ use super::error::{Form, GrantError};
 use super::host::NamePattern;
 use super::port::PortRange;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 const FORM: Form = Form {
@@ -82,21 +82,22 @@ pub enum NetHost {
 
 impl NetHost {
     /// Takes a host in: a name, `*.example.com`, `*`, `10.1.2.3`, `10.0.0.0/8`, `[::1]` or
-    /// `[fd00::/8]`. Neither a name that always is this machine nor the broadcast address is one: nothing
-    /// would be reached by it.
+    /// `[fd00::/8]`. No address at all (`0.0.0.0`, `[::]`) is none: whoever goes there goes to this machine.
     ///
     /// # Errors
     /// What is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let host = Self::parse_any(text)?;
         match &host {
-            Self::Name(NamePattern::Name(name) | NamePattern::Below(name))
-                if name.is_localhost() =>
-            {
-                Err("names lead to no loopback addresses: write 127.0.0.1 or [::1]".to_owned())
-            }
-            Self::Address(IpAddr::V4(Ipv4Addr::BROADCAST)) => {
-                Err("no socket of a program may broadcast".to_owned())
+            Self::Address(address) if address.is_unspecified() => {
+                let own = if address.is_ipv4() {
+                    "127.0.0.1"
+                } else {
+                    "[::1]"
+                };
+                Err(format!(
+                    "\"{text}\" is no destination: this machine is {own}"
+                ))
             }
             _ => Ok(host),
         }
@@ -149,6 +150,11 @@ impl FromStr for NetGrant {
             Some((scheme, rest)) => (Some(parse_scheme(scheme).map_err(wrong)?), rest),
             None => (None, text),
         };
+        if scheme.is_none()
+            && let Some(reason) = misplaced(text)
+        {
+            return Err(wrong(reason));
+        }
         if rest.is_empty() || rest.starts_with('/') {
             return Err(FORM.malformed(text));
         }
@@ -159,7 +165,10 @@ impl FromStr for NetGrant {
             return Err(wrong("a grant has no query".to_owned()));
         }
         if rest.contains(',') {
-            return Err(wrong("each destination is a grant of its own".to_owned()));
+            let first = rest.split(',').next().unwrap_or_default();
+            return Err(wrong(format!(
+                "each destination is a grant of its own, as {first}"
+            )));
         }
         let (host_text, port) = split_port(rest).map_err(wrong)?;
         let ports = match port {
@@ -167,14 +176,9 @@ impl FromStr for NetGrant {
                 .and_then(NetScheme::default_port)
                 .and_then(PortRange::single),
             Some("*") => None,
-            Some(port) => Some(PortRange::parse(port).ok_or_else(|| {
-                wrong(match (scheme, parse_scheme(host_text)) {
-                    (None, Ok(scheme)) => {
-                        format!("a scheme has two slashes: {}://{port}", scheme.name())
-                    }
-                    _ => PortRange::fault(port),
-                })
-            })?),
+            Some(port) => {
+                Some(PortRange::parse(port).ok_or_else(|| wrong(PortRange::fault(port)))?)
+            }
         };
         Ok(Self {
             scheme,
@@ -182,6 +186,32 @@ impl FromStr for NetGrant {
             ports,
         })
     }
+}
+
+/// What to write in place of a text whose parts stand where they do not belong.
+fn misplaced(text: &str) -> Option<String> {
+    if let Some((scheme, rest)) = text.split_once(':')
+        && let Ok(scheme) = parse_scheme(scheme)
+        && PortRange::parse(rest).is_none()
+        && rest != "*"
+    {
+        let rest = rest.trim_start_matches('/');
+        return Some(format!(
+            "a scheme has two slashes: {}://{rest}",
+            scheme.name()
+        ));
+    }
+    let (rest, last) = text.rsplit_once('/')?;
+    if let Ok(scheme) = parse_scheme(last) {
+        return Some(format!(
+            "the transport comes first: {}://{rest}",
+            scheme.name()
+        ));
+    }
+    let (host, port) = rest.rsplit_once(':')?;
+    let is_network = NetHost::parse(&format!("{host}/{last}")).is_ok();
+    let is_port = PortRange::parse(port).is_some();
+    (is_network && is_port).then(|| format!("the port comes last: {host}/{last}:{port}"))
 }
 
 fn parse_scheme(text: &str) -> Result<NetScheme, String> {
@@ -316,20 +346,24 @@ mod tests {
         assert_eq!(reason("a.b:80-70"), "\"80-70\" ends before it starts");
         assert_eq!(
             reason("a.b:80,443"),
-            "each destination is a grant of its own"
+            "each destination is a grant of its own, as a.b:80"
         );
-        for text in [
-            "localhost:80",
-            "https://LOCALHOST",
-            "*.localhost",
-            "a.localhost",
-        ] {
-            assert_eq!(
-                reason(text),
-                "names lead to no loopback addresses: write 127.0.0.1 or [::1]"
-            );
+        assert_eq!(
+            reason("0.0.0.0:80"),
+            "\"0.0.0.0\" is no destination: this machine is 127.0.0.1"
+        );
+        assert!(reason("[::]").contains("this machine is [::1]"));
+        for text in ["tcp:1.2.3.4:80", "tcp:/1.2.3.4:80"] {
+            assert_eq!(reason(text), "a scheme has two slashes: tcp://1.2.3.4:80");
         }
-        assert!(reason("udp://255.255.255.255:9").contains("broadcast"));
+        assert_eq!(
+            reason("1.2.3.4:80/udp"),
+            "the transport comes first: udp://1.2.3.4:80"
+        );
+        assert_eq!(
+            reason("10.0.0.0:80/8"),
+            "the port comes last: 10.0.0.0/8:80"
+        );
         assert!(reason("[fd00::]/8:53").contains("within the brackets"));
         assert!(reason("::1").contains("brackets"));
         assert!(reason("[::1").contains("other half"));

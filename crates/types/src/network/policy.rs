@@ -17,7 +17,9 @@
 //! | `*` | every public address |
 
 use super::kind::AddressKind;
-use crate::grant::{DNS_PORT, HostName, NamePattern, NetGrant, NetHost, NetScheme, PortRange};
+use crate::grant::{
+    Cidr, DNS_PORT, HostName, NamePattern, NetGrant, NetHost, NetScheme, PortRange,
+};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -114,8 +116,16 @@ pub enum Reason {
         /// What its address is.
         kind: AddressKind,
     },
-    /// It is granted, and `[ceiling]` of the settings does not allow it.
-    Ceiling,
+    /// `*` is granted, which is for public addresses.
+    AnyIsPublic {
+        /// What this one is.
+        kind: AddressKind,
+    },
+    /// `[ceiling]` of the settings does not allow it, granted or not.
+    Ceiling {
+        /// Whether it would if the user could say himself what the names in it lead to.
+        is_for_own_word: bool,
+    },
 }
 
 /// The address that the kernel would go to: an IPv4 address however it is written, and the machine
@@ -166,7 +176,11 @@ impl Reach {
             let is_held = match &grant.host {
                 NetHost::Address(address) => *address == to.address.ip(),
                 NetHost::Network(network) => network.contains(to.address.ip()),
-                NetHost::Name(NamePattern::Any) => to.kind == AddressKind::Public,
+                NetHost::Name(NamePattern::Any) if to.kind != AddressKind::Public => {
+                    reason = Reason::AnyIsPublic { kind: to.kind };
+                    false
+                }
+                NetHost::Name(NamePattern::Any) => true,
                 NetHost::Name(pattern) => match named(pattern, to) {
                     Ok(is_held) => is_held,
                     Err(inside) => {
@@ -182,9 +196,15 @@ impl Reach {
         Verdict::Refused(reason)
     }
 
-    /// Whether this, as a ceiling, leaves some of what a grant is for.
+    /// Whether this, as a ceiling, may leave some of what a grant is for.
     #[must_use]
     pub fn leaves_some_of(&self, grant: &NetGrant) -> bool {
+        // Nothing is reached by a name that may not be looked up.
+        if let NetHost::Name(pattern @ (NamePattern::Name(_) | NamePattern::Below(_))) = &grant.host
+            && !self.leaves_some_names_of(pattern)
+        {
+            return false;
+        }
         self.destinations.iter().any(|own| {
             let mut transports = Transport::ALL.into_iter();
             transports.any(|transport| transport.is_of(own.scheme) && transport.is_of(grant.scheme))
@@ -196,35 +216,53 @@ impl Reach {
         })
     }
 
+    /// Whether this, as a ceiling, lets some name of a pattern be looked up.
+    #[must_use]
+    pub fn leaves_some_names_of(&self, pattern: &NamePattern) -> bool {
+        self.patterns().any(|own| own.overlaps(pattern))
+    }
+
     /// Whether a name may be looked up.
     fn names(&self, name: &HostName) -> bool {
+        self.patterns().any(|pattern| pattern.matches(name))
+    }
+
+    /// What may be looked up.
+    fn patterns(&self) -> impl Iterator<Item = &NamePattern> {
         let granted = self.destinations.iter().map(|grant| &grant.host);
-        let patterns = granted.filter_map(|host| match host {
+        let named = granted.filter_map(|host| match host {
             NetHost::Name(pattern) => Some(pattern),
             NetHost::Address(_) | NetHost::Network(_) => None,
         });
-        patterns
-            .chain(&self.lookups)
-            .any(|pattern| pattern.matches(name))
+        named.chain(&self.lookups)
     }
 }
 
 /// Whether a ceiling's host and a grant's may hold one address together. What a name leads to is not known
-/// before it is looked up; only a grant's may be the user's own.
+/// before it is looked up, and two names may lead to one address; only a grant's may be the user's own.
 fn share(ceiling: &NetHost, grant: &NetHost) -> bool {
     use NetHost::{Address, Name, Network};
     match (ceiling, grant) {
         (Name(_), Address(address)) | (Address(address), Name(NamePattern::Any)) => {
             AddressKind::of(*address) == AddressKind::Public
         }
-        (Name(one), Name(two)) => one.overlaps(two),
-        (Name(_), Network(_)) | (Address(_) | Network(_), Name(_)) => true,
+        (Name(_), Network(network)) | (Network(network), Name(NamePattern::Any)) => {
+            may_have_public(network)
+        }
+        (_, Name(_)) => true,
         (Address(one), Address(two)) => one == two,
         (Address(address), Network(network)) | (Network(network), Address(address)) => {
             network.contains(*address)
         }
         (Network(one), Network(two)) => one.contains(two.address()) || two.contains(one.address()),
     }
+}
+
+/// Whether there may be public addresses in a network: not if it begins and ends with others of one kind, of which
+/// all in between are.
+fn may_have_public(network: &Cidr) -> bool {
+    let [first, last] = [network.address(), network.last()].map(AddressKind::of);
+    first == AddressKind::Public || first != last
 }
 
 fn has_port(ports: Option<PortRange>, port: u16) -> bool {
@@ -261,7 +299,7 @@ impl NetworkPolicy {
     #[must_use]
     pub fn may_reach(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
         let verdict = self.granted.holds(transport, to);
-        if verdict != Verdict::Allowed || self.ceilings.is_empty() {
+        if self.ceilings.is_empty() {
             return verdict;
         }
         // Whoever is held to a ceiling does not say himself what the names in it lead to.
@@ -271,20 +309,21 @@ impl NetworkPolicy {
             .filter(|pinned| pinned.source == Source::System)
             .cloned()
             .collect();
-        let to = Destination {
+        let by_system = Destination {
             names: &names,
             ..*to
         };
-        self.within_ceilings(transport, &to)
+        if self.is_within_ceilings(transport, &by_system) {
+            return verdict;
+        }
+        Verdict::Refused(Reason::Ceiling {
+            is_for_own_word: self.is_within_ceilings(transport, to),
+        })
     }
 
-    fn within_ceilings(&self, transport: Transport, to: &Destination<'_>) -> Verdict {
+    fn is_within_ceilings(&self, transport: Transport, to: &Destination<'_>) -> bool {
         let mut ceilings = self.ceilings.iter();
-        if ceilings.all(|ceiling| ceiling.holds(transport, to) == Verdict::Allowed) {
-            Verdict::Allowed
-        } else {
-            Verdict::Refused(Reason::Ceiling)
-        }
+        ceilings.all(|ceiling| ceiling.holds(transport, to) == Verdict::Allowed)
     }
 
     /// Whether a name server that the user chose may be asked: lookups carry data to it.
@@ -297,14 +336,30 @@ impl NetworkPolicy {
         };
         [Transport::Udp, Transport::Tcp]
             .into_iter()
-            .all(|transport| self.within_ceilings(transport, &to) == Verdict::Allowed)
+            .all(|transport| self.is_within_ceilings(transport, &to))
     }
 
     /// Whether a guest may look a name up.
     #[must_use]
     pub fn may_look_up(&self, name: &HostName) -> bool {
+        self.granted.names(name) && self.may_be_looked_up(name)
+    }
+
+    /// Why a guest may not look a name up, if it may not.
+    #[must_use]
+    pub fn lookup_refusal(&self, name: &HostName) -> Reason {
+        if self.may_be_looked_up(name) {
+            Reason::NotGranted { name: None }
+        } else {
+            Reason::Ceiling {
+                is_for_own_word: false,
+            }
+        }
+    }
+
+    fn may_be_looked_up(&self, name: &HostName) -> bool {
         let mut ceilings = self.ceilings.iter();
-        self.granted.names(name) && ceilings.all(|ceiling| ceiling.names(name))
+        ceilings.all(|ceiling| ceiling.names(name))
     }
 }
 

@@ -162,10 +162,12 @@ impl Mediator {
         let [descriptor, _, length, ..] = call.arguments.map(low);
         let named = self.read_address(call.arguments[1], length)?;
         let socket = self.duplicate(descriptor)?;
-        let Named::Address(address) = named else {
-            return socket.disconnect().map(|()| 0);
+        let address = match (named, socket.protocol) {
+            (Named::Address(address), _) => meant(address),
+            (_, Protocol::Udp) => return socket.disconnect().map(|()| 0),
+            // A connection that is taken apart leaves a socket that is nobody's.
+            (_, Protocol::Tcp) => return Err(Errno::AFNOSUPPORT),
         };
-        let address = meant(address);
         if socket.protocol == Protocol::Udp {
             let address = self.allow_datagrams(&socket, address)?;
             return socket.connect(address).map(|()| 0);

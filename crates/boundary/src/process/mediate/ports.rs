@@ -6,10 +6,11 @@ use super::{Answer, Mediator, host_socket, low};
 use crate::sys::notify::Call;
 use lighter_types::grant::Protocol;
 use lighter_types::network::{PublishedPort, meant};
-use lighter_types::refusal::Refusal;
+use lighter_types::refusal::{BindFault, Refusal};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_reuseaddr;
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 
@@ -26,6 +27,15 @@ pub(super) struct Shown {
     /// The sockets of UDP, by the host's port and whether they are of IPv6: while one is held here its port is
     /// nobody else's.
     held: BTreeMap<(u16, bool), Socket>,
+    /// Which sockets have which of the published ports, by its place among them.
+    takers: BTreeMap<usize, Taker>,
+}
+
+/// A socket of the runner's, as it was when it got its port.
+#[derive(Clone, Copy, Debug)]
+struct Taker {
+    descriptor: RawFd,
+    cookie: u64,
 }
 
 /// For whom a socket listens.
@@ -75,7 +85,13 @@ impl Mediator {
             // What else is loopback is what the host has there.
             return None;
         }
-        let port = self.published(protocol, address.port())?;
+        // One that somebody listens on, and one of its own family, rather than another.
+        let fitness = |(index, place): &(usize, &PublishedPort)| {
+            let is_taken = self.memory.shown.takers.contains_key(index);
+            (is_taken, place.from_inside(ip) == ip)
+        };
+        let places = self.places(protocol, address.port()).rev();
+        let (_, port) = places.max_by_key(fitness)?;
         let host = SocketAddr::new(port.from_inside(ip), port.host_port);
         // Ports of TCP are held for the runner all the time.
         let held = &self.memory.shown.held;
@@ -83,10 +99,63 @@ impl Mediator {
         is_its.then_some(host)
     }
 
-    /// The port of the runner's own that the host shows.
-    fn published(&self, protocol: Protocol, port: u16) -> Option<&PublishedPort> {
-        let mut published = self.network.published.iter();
-        published.find(|shown| (shown.protocol, shown.container_port) == (protocol, port))
+    /// Where the host shows a port of the runner's own, and the number of each among all that are published.
+    fn places(
+        &self,
+        protocol: Protocol,
+        port: u16,
+    ) -> impl DoubleEndedIterator<Item = (usize, &PublishedPort)> {
+        let published = self.network.published.iter().enumerate();
+        published
+            .filter(move |(_, shown)| (shown.protocol, shown.container_port) == (protocol, port))
+    }
+
+    /// Where the host shows a socket on a port of the runner's own: at a place that fits it, one of its own family
+    /// and one that no other socket has, if there are any.
+    fn place(&mut self, socket: &Socket, port: u16) -> Option<(usize, PublishedPort)> {
+        let mut takers = mem::take(&mut self.memory.shown.takers);
+        takers.retain(|_, taker| self.has(taker));
+        self.memory.shown.takers = takers;
+        let takers = &self.memory.shown.takers;
+        let fitness = |(index, place): &(usize, &PublishedPort)| {
+            let is_of_family = match place.host_address {
+                Some(address) => address.is_ipv6() == socket.is_v6,
+                None => true,
+            };
+            (!takers.contains_key(index), is_of_family)
+        };
+        let places = self.places(socket.protocol, port).rev();
+        let fitting = places.filter(|(_, place)| socket.may_be_at(place));
+        let (index, place) = fitting.max_by_key(fitness)?;
+        Some((index, *place))
+    }
+
+    /// Whether the runner still has a socket, where it had it.
+    fn has(&self, taker: &Taker) -> bool {
+        let socket = self.duplicate(taker.descriptor);
+        socket.and_then(|socket| socket.cookie()) == Ok(taker.cookie)
+    }
+
+    /// Notes who has a port that the host shows, and by which name.
+    fn take(
+        &mut self,
+        index: usize,
+        descriptor: RawFd,
+        socket: &Socket,
+        name: SocketAddr,
+    ) -> Result<(), Errno> {
+        let cookie = socket.cookie()?;
+        self.memory.shown.add(cookie, name);
+        let taker = Taker { descriptor, cookie };
+        self.memory.shown.takers.insert(index, taker);
+        Ok(())
+    }
+
+    /// The place that a socket has.
+    fn place_of(&self, cookie: u64) -> Option<PublishedPort> {
+        let mut takers = self.memory.shown.takers.iter();
+        let (index, _) = takers.find(|(_, taker)| taker.cookie == cookie)?;
+        self.network.published.get(*index).copied()
     }
 
     pub(super) fn bind(&mut self, call: &Call) -> Answer {
@@ -97,25 +166,34 @@ impl Mediator {
             return Err(Errno::AFNOSUPPORT);
         };
         if self.network.is_host {
-            return socket.bind(address).map(|()| 0);
+            let bound = socket.bind(address).inspect_err(|error| {
+                if *error == Errno::ACCESS {
+                    self.refuse_binding(&socket, address, BindFault::Privileged);
+                }
+            });
+            return bound.map(|()| 0);
         }
         let inner = meant(address).ip();
         if !inner.is_loopback() {
             // Its own are the loopback's, and all.
-            self.refuse_binding(&socket, address, false);
+            self.refuse_binding(&socket, address, BindFault::Foreign);
             return Err(Errno::ADDRNOTAVAIL);
         }
-        let published = self.published(socket.protocol, address.port()).copied();
-        if published.is_some_and(|port| !socket.may_be_at(&port)) {
-            self.refuse_binding(&socket, address, true);
+        let published = self.place(&socket, address.port());
+        let shown = self.places(socket.protocol, address.port()).next();
+        if published.is_none()
+            && let Some((_, place)) = shown
+        {
+            let is_by_v6 = place.is_v6_only();
+            self.refuse_binding(&socket, address, BindFault::OtherFamily { is_by_v6 });
             return Err(Errno::ADDRNOTAVAIL);
         }
         match (published, socket.protocol) {
-            (Some(port), Protocol::Tcp) => {
-                self.bind_shown(call, descriptor, &socket, address, &port)?;
+            (Some(place), Protocol::Tcp) => {
+                self.bind_shown(call, descriptor, &socket, address, place)?;
             }
-            (Some(port), Protocol::Udp) => {
-                self.bind_datagrams(socket, address, &port)?;
+            (Some(place), Protocol::Udp) => {
+                self.bind_datagrams(descriptor, socket, address, place)?;
             }
             (None, Protocol::Tcp) => {
                 match self.bind_privately(call, descriptor, &socket, address) {
@@ -133,22 +211,44 @@ impl Mediator {
     /// Binds a socket of UDP where the host shows its port, which the runner has from then on.
     fn bind_datagrams(
         &mut self,
+        descriptor: RawFd,
         socket: Socket,
         address: SocketAddr,
-        port: &PublishedPort,
+        (index, port): (usize, PublishedPort),
     ) -> Result<(), Errno> {
         let key = (port.host_port, socket.is_v6);
-        match socket.bind_published(port, true) {
+        let bound = socket.bind_published(&port, true);
+        if bound == Err(Errno::ADDRINUSE) {
             // It may be what is held here of a socket that the runner has closed.
-            Err(Errno::ADDRINUSE) if self.memory.shown.held.remove(&key).is_some() => {
-                socket.bind_published(port, true)?;
-            }
-            bound => bound?,
+            let held = self
+                .memory
+                .shown
+                .held
+                .remove(&key)
+                .ok_or(Errno::ADDRINUSE)?;
+            let cookie = held.cookie()?;
+            drop(held);
+            socket.bind_published(&port, true).inspect_err(|_| {
+                self.hold_again(key, cookie);
+            })?;
+        } else {
+            bound?;
         }
         socket.hear_all()?;
-        self.memory.shown.add(socket.cookie()?, address);
+        self.take(index, descriptor, &socket, address)?;
         self.memory.shown.held.insert(key, socket);
         Ok(())
+    }
+
+    /// Holds a socket of UDP that the runner has not closed after all, if it is where it was.
+    fn hold_again(&mut self, key: (u16, bool), cookie: u64) {
+        let mut takers = self.memory.shown.takers.values();
+        let taker = takers.find(|taker| taker.cookie == cookie).copied();
+        if let Some(taker) = taker.filter(|taker| self.has(taker))
+            && let Ok(socket) = self.duplicate(taker.descriptor)
+        {
+            self.memory.shown.held.insert(key, socket);
+        }
     }
 
     /// Binds a socket of TCP where the host shows its port.
@@ -158,20 +258,19 @@ impl Mediator {
         descriptor: RawFd,
         socket: &Socket,
         address: SocketAddr,
-        port: &PublishedPort,
+        (index, port): (usize, PublishedPort),
     ) -> Result<(), Errno> {
         let bind =
-            |is_v6_only| self.beside_reservations(|| socket.bind_published(port, is_v6_only));
+            |is_v6_only| self.beside_reservations(|| socket.bind_published(&port, is_v6_only));
         let takes_both = socket.is_v6 && !port.is_v6_only();
-        match (bind(!takes_both), self.second(socket, port)) {
+        match (bind(!takes_both), self.second(socket, &port)) {
             (Err(Errno::ADDRINUSE), Some(Second::OfV6)) => bind(true)?,
             (Err(Errno::ADDRINUSE), Some(Second::OfNobody)) => {
                 return self.bind_privately(call, descriptor, socket, address);
             }
             (bound, _) => bound?,
         }
-        self.memory.shown.add(socket.cookie()?, address);
-        Ok(())
+        self.take(index, descriptor, socket, address)
     }
 
     /// What is left for a socket of TCP where the program has another one already.
@@ -221,11 +320,11 @@ impl Mediator {
     }
 
     /// Tells that an address is not to be had.
-    fn refuse_binding(&self, socket: &Socket, address: SocketAddr, is_own: bool) {
+    fn refuse_binding(&self, socket: &Socket, address: SocketAddr, fault: BindFault) {
         self.refusals.add(Refusal::Bind {
             protocol: socket.protocol,
             address: address.to_string(),
-            is_own,
+            fault,
         });
     }
 
@@ -258,6 +357,7 @@ impl Mediator {
                     self.note_listening(&socket)?;
                 }
             }
+            self.tell_unlistened(&socket)?;
             return Ok(0);
         }
         let local = socket.local()?;
@@ -271,6 +371,24 @@ impl Mediator {
         self.memory.private.add(&twin)?;
         self.replace(call, descriptor, &twin)?;
         Ok(0)
+    }
+
+    /// Tells where else the host shows a port for which a socket listens: one listener has one place, and what
+    /// has several binds them all before it listens.
+    fn tell_unlistened(&self, socket: &Socket) -> Result<(), Errno> {
+        let Some(name) = self.memory.shown.name(socket.cookie()?) else {
+            return Ok(());
+        };
+        let places = self.places(Protocol::Tcp, name.port());
+        let free = places.filter(|(index, _)| !self.memory.shown.takers.contains_key(index));
+        for (_, place) in free.filter(|(_, place)| socket.may_be_at(place)) {
+            let address = place.host_address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            self.refusals.add(Refusal::Unlistened {
+                port: name.port(),
+                host: SocketAddr::new(address, place.host_port).to_string(),
+            });
+        }
+        Ok(())
     }
 
     /// Notes who has a port of the host's.
@@ -295,8 +413,7 @@ impl Mediator {
     ) -> Result<(), Errno> {
         let name = self.memory.shown.name(socket.cookie()?);
         let name = name.ok_or(Errno::ADDRINUSE)?;
-        let port = self.published(Protocol::Tcp, name.port()).copied();
-        let port = port.ok_or(Errno::ADDRINUSE)?;
+        let port = self.place_of(socket.cookie()?).ok_or(Errno::ADDRINUSE)?;
         let twin = match self.second(socket, &port).ok_or(Errno::ADDRINUSE)? {
             Second::OfV6 => {
                 let twin = socket.twin(host_socket)?;
@@ -328,6 +445,10 @@ impl Mediator {
         }
         if self.memory.shown.name(socket.cookie()?).is_some() {
             return Ok(true);
+        }
+        if socket.protocol == Protocol::Tcp {
+            // A connection that was accepted there is at that address too, and so is what is left of it.
+            return Ok(false);
         }
         let own = socket.local()?;
         let mut published = self.network.published.iter();

@@ -174,7 +174,8 @@ fn address_of_this_machine_is_loopback_though_it_is_public() {
         names: &[pinned("a.example", Source::System)],
     };
     let refused = policy(&["*"]).may_reach(Transport::Udp, &own);
-    assert_eq!(refused, not_granted(None));
+    let kind = AddressKind::Loopback;
+    assert_eq!(refused, Verdict::Refused(Reason::AnyIsPublic { kind }));
     assert!(matches!(
         policy(&["a.example"]).may_reach(Transport::Udp, &own),
         Verdict::Refused(Reason::NameLeadsInside { .. })
@@ -245,17 +246,24 @@ fn ceiling_wins() {
         };
         decide(&policy, Transport::Tcp, to, names)
     };
-    let above = Verdict::Refused(Reason::Ceiling);
+    let above = Verdict::Refused(Reason::Ceiling {
+        is_for_own_word: false,
+    });
     assert_eq!(of("0.0.0.0/0", &["*"], "1.1.1.1:1", &[]), Verdict::Allowed);
     assert_eq!(of("0.0.0.0/0", &["*"], "10.0.0.1:1", &[]), above);
     assert_eq!(of("10.0.0.1", &[], "10.0.0.1:1", &[]), above);
     let by_ceiling = of("1.1.1.1", &["0.0.0.0/0"], "1.1.1.2:1", &[]);
     assert_eq!(by_ceiling, not_granted(None));
+    // Where nothing would help, that is said.
+    assert_eq!(of("1.1.1.1", &["1.1.1.1"], "1.1.1.2:1", &[]), above);
     // What leads to an address is the system's word there, not that of who is held to it.
+    let own_word = Verdict::Refused(Reason::Ceiling {
+        is_for_own_word: true,
+    });
     for (source, expected) in [
         (Source::System, Verdict::Allowed),
-        (Source::Servers, above.clone()),
-        (Source::Map, above.clone()),
+        (Source::Servers, own_word.clone()),
+        (Source::Map, own_word.clone()),
     ] {
         let names = [pinned("a.corp.example", source)];
         let verdict = of("*", &["*.corp.example"], "1.1.1.1:1", &names);
@@ -435,13 +443,20 @@ fn what_a_ceiling_leaves_nothing_of_is_known_beforehand() {
         ("*.example", "*.b.example", true),
         ("*.example", "example", false),
         ("a.example", "b.example", false),
+        ("*:443", "10.0.0.0/8:443", false),
+        ("*:443", "0.0.0.0/0", true),
+        ("10.0.0.0/8", "*:443", false),
+        ("10.0.0.0/7", "*", true),
+        ("10.0.0.0/8", "a.example", false),
         ("a.example", "10.0.0.1", false),
         ("a.example", "1.1.1.1", true),
-        ("10.0.0.1", "a.example", true),
         ("10.0.0.1", "*", false),
     ] {
         assert_eq!(leaves(ceiling, grant), expected, "{ceiling}, {grant}");
     }
+    // Two names may lead to one address.
+    let ceiling = reach(&["*.corp.example", "10.0.0.1"], &["db"]);
+    assert!(ceiling.leaves_some_of(&"db:5432".parse().expect("a grant")));
     assert!(!reach(&[], &[]).leaves_some_of(&"1.1.1.1".parse().expect("a grant")));
 }
 
@@ -457,7 +472,9 @@ proptest! {
             granted: reach(&[grant], &[]),
             ceilings: vec![reach(&[ceiling], &[])],
         };
-        let names = [pinned("a.example", Source::System)];
+        // Nobody else's names are noted.
+        let name = pinned("a.example", Source::System);
+        let names: Vec<_> = policy.may_look_up(&name.name).then_some(name).into_iter().collect();
         let may_reach = decide(&policy, transport, to, &names) == Verdict::Allowed;
         let some = policy.ceilings[0].leaves_some_of(&policy.granted.destinations[0]);
         prop_assert!(some || !may_reach);

@@ -9,19 +9,13 @@ use super::errno::Errno;
 use super::memory::PIECES;
 use super::types::rights;
 use lighter_types::grant::Protocol;
-use lighter_types::network::PublishedPort;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::sockopt::socket_error;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with,
-};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use rustix::net::sockopt::{socket_domain, socket_error};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, connect, socket_with};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// How many connections wait to be accepted where the program does not say.
-const BACKLOG: i32 = 1024;
 
 /// A socket of the program's.
 pub(super) struct Socket {
@@ -68,27 +62,10 @@ impl Socket {
         Ok(Self::new(fd, Origin::Opened, protocol, is_v6))
     }
 
-    /// A listener on a port of the program's that the host shows.
-    ///
-    /// # Errors
-    /// The keeper's refusal, or the system's.
-    pub(super) fn listener(port: &PublishedPort) -> rustix::io::Result<Self> {
-        let made = |address: IpAddr| {
-            let socket = Self {
-                origin: Origin::Found,
-                ..Self::open(Protocol::Tcp, address.is_ipv6())?
-            };
-            bind(&socket, &SocketAddr::new(address, port.container_port))?;
-            listen(&socket, BACKLOG)?;
-            Ok(socket)
-        };
-        // For both families, unless the machine has only one.
-        match made(Ipv6Addr::UNSPECIFIED.into()) {
-            Err(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL) => {
-                made(Ipv4Addr::UNSPECIFIED.into())
-            }
-            made => made,
-        }
+    /// A listener that was there when the program started.
+    pub(super) fn found(fd: OwnedFd) -> rustix::io::Result<Self> {
+        let is_v6 = socket_domain(&fd)? == AddressFamily::INET6;
+        Ok(Self::new(fd, Origin::Found, Protocol::Tcp, is_v6))
     }
 
     fn new(fd: OwnedFd, origin: Origin, protocol: Protocol, is_v6: bool) -> Self {

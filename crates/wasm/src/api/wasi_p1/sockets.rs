@@ -10,7 +10,6 @@ use super::socket::{self, Socket};
 use super::types::{fdflags, rights};
 use super::{Function, call, call_without_memory};
 use crate::core::CoreState;
-use lighter_types::grant::Protocol;
 use lighter_types::network::PublishedPort;
 use rustix::event::PollFlags;
 use rustix::net::{Shutdown, shutdown};
@@ -38,14 +37,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
 pub(super) fn listeners(
     published: &[PublishedPort],
 ) -> Result<Vec<Descriptor>, (u16, rustix::io::Errno)> {
-    published
-        .iter()
-        .filter(|port| port.protocol == Protocol::Tcp)
-        .map(|port| {
-            let socket = Socket::listener(port).map_err(|error| (port.container_port, error))?;
-            Ok(socket.into_descriptor())
-        })
-        .collect()
+    let listeners = crate::listeners::listeners(published)?;
+    let found = |listener| Socket::found(listener).map(Socket::into_descriptor);
+    let found = listeners.into_iter().map(found).collect::<Result<_, _>>();
+    found.map_err(|error| (0, error))
 }
 
 fn sock_accept(

@@ -43,7 +43,7 @@ pub(super) fn link(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
             let state = store.data_mut();
             state.table.get(&network)?;
             if !state.has_network {
-                state.host.refused(Refusal::Lookup { name });
+                state.host.refused(Refusal::lookup(name));
                 return Ok((Err(ErrorCode::AccessDenied),));
             }
             let mut stream = AddressStream::Pending(names::look_up(state.host.as_ref(), &name));

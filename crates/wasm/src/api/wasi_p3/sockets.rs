@@ -86,7 +86,7 @@ impl<T> ip_name_lookup::HostWithStore<T> for Names {
         let pending = store.with(|mut access| {
             let state = access.get().0;
             if !state.has_network {
-                state.host.refused(Refusal::Lookup { name });
+                state.host.refused(Refusal::lookup(name));
                 return Err(LookupError::Refused);
             }
             Ok(names::look_up(state.host.as_ref(), &name))

@@ -23,7 +23,7 @@ fn sockets_and_names_of_0_2_are_denied_and_reported() {
             .stderr
             .contains("Socket { action: \"create a UDP socket\" }")
     );
-    assert!(outcome.stderr.contains("Lookup { name: \"example.com\" }"));
+    assert!(outcome.stderr.contains("Lookup { name: \"example.com\", "));
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn sockets_and_names_of_0_3_are_denied_and_reported() {
             .stderr
             .contains("Socket { action: \"create a UDP socket\" }")
     );
-    assert!(outcome.stderr.contains("Lookup { name: \"example.com\" }"));
+    assert!(outcome.stderr.contains("Lookup { name: \"example.com\", "));
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn sock_getaddrinfo(
         let service = read_text(memory, question.service)?;
         let hints = read_hints(memory, question.hints)?;
         if !context.has_network && !host.is_empty() {
-            context.refuse(Refusal::Lookup { name: host });
+            context.refuse(Refusal::lookup(host));
             return Err(Errno::ACCES);
         }
         let answers = resolve(&host, &service, &hints, |name| look_up(context, name))?;
