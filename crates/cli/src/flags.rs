@@ -162,8 +162,8 @@ impl GrantFlags {
     /// All grants, the configuration's defaults first.
     pub(crate) fn grants(&self, configuration: &Configuration) -> Result<Grants, Error> {
         let mut grants = Grants::default();
-        for (key, value) in &configuration.grants {
-            add(&mut grants, key, value)?;
+        for grant in &configuration.grants {
+            grants.add(grant.clone()).map_err(|error| refused(&error))?;
         }
         for file in &self.env_file {
             let (content, _) = settings::read_file(file).map_err(|error| Error::Refused {

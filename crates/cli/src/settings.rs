@@ -3,7 +3,7 @@
 use crate::flags::{EngineFlags, duration};
 use lighter_engine::{CacheLimits, Error, Settings};
 use lighter_types::escape::escape;
-use lighter_types::grant::{DnsGrant, GrantError, KEYS, parse_size_bytes};
+use lighter_types::grant::{DnsGrant, Grant, GrantError, KEYS, parse_size_bytes};
 use lighter_types::network::Reach;
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Configuration {
     /// The engine's settings.
     pub(crate) engine: Settings,
-    /// Grants that every program gets, by key.
-    pub(crate) grants: Vec<(String, String)>,
+    /// Grants that every program gets.
+    pub(crate) grants: Vec<Grant>,
 }
 
 const SYSTEM_FILE: &str = "/etc/lighter/config.toml";
@@ -144,7 +144,7 @@ struct File {
     run_root: Option<PathBuf>,
     cache: CacheLimits,
     ceilings: Vec<Reach>,
-    grants: Vec<(String, String)>,
+    grants: Vec<Grant>,
 }
 
 const SETTINGS: [&str; 5] = [
@@ -174,7 +174,7 @@ fn texts(key: &str, value: &toml::Value) -> Result<Vec<String>, String> {
 fn ceiling(table: &toml::Table) -> Result<Option<Reach>, String> {
     let mut reach = Reach::default();
     for (key, value) in table {
-        let wrong = |error: GrantError| format!("[ceiling] {error}");
+        let wrong = |error: GrantError| error.to_string();
         match key.as_str() {
             "allow-net" => {
                 for value in texts(key, value)? {
@@ -189,7 +189,7 @@ fn ceiling(table: &toml::Table) -> Result<Option<Reach>, String> {
             }
             _ => {
                 return Err(format!(
-                    "unknown key {} in [ceiling]: expected allow-net or allow-dns",
+                    "has an unknown key {}: expected allow-net or allow-dns",
                     escape(key)
                 ));
             }
@@ -252,12 +252,14 @@ impl File {
                 let table = value
                     .as_table()
                     .ok_or_else(|| wrong("a table, [ceiling]"))?;
-                self.ceilings.extend(ceiling(table)?);
+                let ceiling = ceiling(table).map_err(|error| format!("[ceiling] {error}"))?;
+                self.ceilings.extend(ceiling);
             }
             key if KEYS.contains(&key) => {
-                let values = texts(key, value)?;
-                self.grants
-                    .extend(values.into_iter().map(|value| (key.to_owned(), value)));
+                for value in texts(key, value)? {
+                    let grant = Grant::parse(key, &value).map_err(|error| error.to_string())?;
+                    self.grants.push(grant);
+                }
             }
             _ => {
                 return Err(format!(
@@ -322,7 +324,7 @@ mod tests {
         let error = |text: &str| set(text).err().expect("refused");
         assert_eq!(
             error("[ceiling]\npublish = \"80\"\n"),
-            "unknown key publish in [ceiling]: expected allow-net or allow-dns"
+            "[ceiling] has an unknown key publish: expected allow-net or allow-dns"
         );
         assert!(
             error("[ceiling]\nallow-net = \"a..b\"\n")
