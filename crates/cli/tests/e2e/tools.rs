@@ -57,9 +57,20 @@ fn iperf3_measures_through_a_program() {
     let text = format!(
         "start iperf3 --server --port \"$5\" >/dev/null\nthere \"$5\"\n{RELAY}{}",
         r#"
+# The server has one client at a time, and is busy for a moment after each.
+measure() {
+    for turn in 1 2 3 4 5 6 7 8 9 10; do
+        iperf3 -c 127.0.0.1 -p "$port" -t 1 -J "$@" >result.json || :
+        if grep -q '"bits_per_second":.*[1-9]' result.json; then return; fi
+        grep -q 'busy' result.json || break
+        sleep 0.1
+    done
+    cat result.json
+    exit 1
+}
+port=$3
 for flags in '' -R '-P 4' '--bidir -P 2' '-u -b 20M' '-u -b 20M -R'; do
-    iperf3 -c 127.0.0.1 -p "$3" -t 1 -J $flags >result.json || { cat result.json; exit 1; }
-    grep -q '"bits_per_second":.*[1-9]' result.json
+    measure $flags
     echo "measured $flags"
 done
 "#
