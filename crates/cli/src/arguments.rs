@@ -2,6 +2,7 @@
 
 use crate::flags::{EngineFlags, GrantFlags, LimitFlags};
 use crate::printer::{self, Format};
+use crate::serving::HttpFlags;
 use crate::verbs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -132,6 +133,8 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
     #[command(flatten)]
+    pub(crate) http: HttpFlags,
+    #[command(flatten)]
     pub(crate) process: ProcessFlags,
     #[command(subcommand)]
     pub(crate) program: Program,
@@ -146,6 +149,8 @@ pub(crate) struct ExplainArguments {
     pub(crate) grants: GrantFlags,
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
     #[command(flatten)]
     pub(crate) process: ProcessFlags,
     #[command(flatten)]

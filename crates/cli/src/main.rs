@@ -4,6 +4,7 @@ mod arguments;
 mod flags;
 mod printer;
 mod refusal;
+mod serving;
 mod settings;
 mod verbs;
 

@@ -18,6 +18,7 @@ use lighter_boundary::sys::signal::SignalEvents;
 use lighter_container::{NameService, Observer, Outcome, RunRequest, SIGNALS, Start, Streams, run};
 use lighter_types::bundle::{Bundle, Entry, Terminals};
 use lighter_types::cpu::CpuFeatures;
+use lighter_types::http::HttpSettings;
 use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
@@ -126,6 +127,7 @@ fn keep(case: &str) {
         streams: Streams::Caller,
         coredump: None,
         time_limit: Some(TIME_LIMIT),
+        drain_time: Duration::ZERO,
     };
     let before = count_descriptors();
     let mut counts = Counts::default();
@@ -179,6 +181,7 @@ fn order(case: &str, terminals: Terminals) -> Bundle {
         cpu: CpuFeatures::detect(),
         limits: Limits::default(),
         network: None,
+        http: HttpSettings::default(),
         has_coredump: false,
     }
 }

@@ -57,6 +57,8 @@ pub struct RunRequest<'a> {
     pub coredump: Option<BorrowedFd<'a>>,
     /// How long the guest may run, from its start.
     pub time_limit: Option<Duration>,
+    /// How long its requests may go on once it is to end, if it answers any.
+    pub drain_time: Duration,
 }
 
 /// What is known of a runner once it has started, and goes into its order.
@@ -112,6 +114,8 @@ pub fn run(
         settle_at: Some(Instant::now() + SETTLE_TIME),
         time_limit: request.time_limit,
         is_loaded: false,
+        serving: Serving::No,
+        drain_time: request.drain_time,
         last: None,
         deadline: None,
     }
@@ -128,9 +132,20 @@ struct Run<'a> {
     /// When the runner gets all processors.
     settle_at: Option<Instant>,
     time_limit: Option<Duration>,
+    drain_time: Duration,
     is_loaded: bool,
+    serving: Serving,
     last: Option<Outcome>,
     deadline: Option<Instant>,
+}
+
+/// Whether it answers requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serving {
+    No,
+    Yes,
+    /// It answers those that it has, and ends, as this signal wants it to.
+    Draining(i32),
 }
 
 /// For how long keeper and runner share a processor: they take turns until the guest runs, and a
@@ -179,6 +194,15 @@ impl Run<'_> {
                     session.kill();
                     return Ok(Outcome::Misbehaved { reason });
                 }
+                Event::Signal(signal @ (libc::SIGINT | libc::SIGTERM))
+                    if self.serving == Serving::Yes =>
+                {
+                    self.serving = Serving::Draining(signal);
+                    self.deadline = Some(Instant::now() + self.drain_time);
+                    if let Some(Event::Misbehaved(reason)) = session.drain() {
+                        self.misbehaved(&reason);
+                    }
+                }
                 Event::Signal(
                     signal @ (libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT),
                 ) => {
@@ -193,7 +217,11 @@ impl Run<'_> {
                 Event::Deadline => {
                     session.kill();
                     relay.drain_now();
-                    return Ok(self.last.take().unwrap_or(Outcome::TimedOut));
+                    let outcome = match self.serving {
+                        Serving::Draining(signal) => Outcome::Interrupted(signal),
+                        Serving::No | Serving::Yes => Outcome::TimedOut,
+                    };
+                    return Ok(self.last.take().unwrap_or(outcome));
                 }
                 Event::Ended(exit) => {
                     return Ok(self.last.take().unwrap_or_else(|| ended_early(exit)));
@@ -226,6 +254,8 @@ impl Run<'_> {
                 self.deadline = Some(Instant::now() + LAST_WORD_TIME);
             }
             FromRunner::WantsInput => relay.want_input(),
+            FromRunner::Serving if self.serving == Serving::No => self.serving = Serving::Yes,
+            FromRunner::Serving => self.misbehaved("it told twice that it serves"),
             FromRunner::Compiled { .. }
             | FromRunner::Inspected(_)
             | FromRunner::Resolved(_)

@@ -256,18 +256,28 @@ impl Session {
         Ok(answer.and_then(|answer| self.tell_found(answer)))
     }
 
-    /// Tells the runner what became of a lookup. It takes its answers: a keeper waits for nobody.
+    /// Tells the runner to answer what it has, and to end.
+    pub(crate) fn drain(&mut self) -> Option<Event> {
+        self.tell(&ToRunner::Drain)
+    }
+
+    /// Tells the runner what became of a lookup.
     fn tell_found(&mut self, answer: Answer) -> Option<Event> {
         self.untold.extend(answer.refusal);
         let Answer { id, lookup, .. } = answer;
-        let frame = encode(&ToRunner::Found { id, lookup }, TO_RUNNER_BYTES).ok()?;
+        self.tell(&ToRunner::Found { id, lookup })
+    }
+
+    /// Says something, if there is room for it: a keeper waits for nobody.
+    fn tell(&self, message: &ToRunner) -> Option<Event> {
+        let frame = encode(message, TO_RUNNER_BYTES).ok()?;
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         match rustix::net::send(&self.control, &frame, flags) {
             // It is gone, which is seen by that.
             Err(Errno::PIPE | Errno::CONNRESET) => None,
             Ok(sent) if sent == frame.len() => None,
             Ok(_) | Err(_) => {
-                let reason = "it did not take the answers to its lookups".to_owned();
+                let reason = "it did not take what it was told".to_owned();
                 Some(Event::Misbehaved(reason))
             }
         }

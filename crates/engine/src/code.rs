@@ -248,6 +248,10 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
             reason: format!("cannot listen on the published port {port}: {}", shown(&reason)),
             hint: None,
         },
+        Failure::NoPort => Error::Refused {
+            reason: format!("{program} answers HTTP requests, and no port is published"),
+            hint: Some("publish one, as -p 8080:80".to_owned()),
+        },
         Failure::OutOfMemory => {
             Error::not_runnable(program, "reached a limit: no memory was left", None)
         }

@@ -10,7 +10,7 @@ use crate::run::refuse_unsupported;
 use lighter_boundary::Content;
 use lighter_container::{Failed, RoleRequest};
 use lighter_types::cpu::CpuFeatures;
-use lighter_types::grant::Grants;
+use lighter_types::grant::{Grants, Protocol};
 use lighter_types::limits::Limits;
 use lighter_types::program::{FileKind, ProgramKind};
 use lighter_types::runner_protocol::{
@@ -126,7 +126,7 @@ impl Engine {
             .and_then(|()| Ok(limits().map_err(Failed::Start)?))
             .err()
             .or_else(|| {
-                let failure = failure(&facts, options.invoke.as_deref())?;
+                let failure = failure(&facts, options)?;
                 Some(failure_error(&program.name, failure))
             });
         Ok(Explanation {
@@ -158,9 +158,16 @@ fn warnings(grants: &Grants, facts: &ProgramFacts) -> Vec<String> {
 }
 
 /// Why a run would fail: a function that is called by its name needs no entry.
-fn failure(facts: &ProgramFacts, invoke: Option<&str>) -> Option<Failure> {
-    let Some(export) = invoke else {
-        return facts.failure.clone();
+fn failure(facts: &ProgramFacts, options: &ExplainOptions) -> Option<Failure> {
+    let Some(export) = options.invoke.as_deref() else {
+        let entry = facts.entry.as_deref().unwrap_or_default();
+        let mut published = options.grants.published();
+        let has_port = published.any(|publish| publish.protocol == Protocol::Tcp);
+        let lacks_port = entry.starts_with("wasi:http/") && !has_port;
+        return facts
+            .failure
+            .clone()
+            .or(lacks_port.then_some(Failure::NoPort));
     };
     match &facts.failure {
         None | Some(Failure::NoEntry { .. }) => {}

@@ -14,8 +14,10 @@ use lighter_container::{NameService, Outcome, RunRequest, Start, Streams};
 use lighter_types::bundle::{Bundle, Entry, GuestNetwork};
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, Grants, Setting};
+use lighter_types::http::HttpSettings;
 use lighter_types::interface::InterfacePattern;
-use lighter_types::limits::Limits;
+use lighter_types::limits::{Limits, NANO_CPU};
+use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;
 use lighter_types::secret::SecretBytes;
@@ -50,6 +52,8 @@ pub struct RunOptions {
     pub limits: Limits,
     /// How long the guest may run.
     pub time_limit: Option<Duration>,
+    /// How its requests are answered, if it is there for that. The number of workers is the engine's.
+    pub http: HttpSettings,
 }
 
 impl Engine {
@@ -93,6 +97,7 @@ impl Engine {
             secrets: &secrets,
             mounts: &mounts,
             network: network.as_ref(),
+            workers: workers(&options, network.as_deref()),
             coredump: coredump.as_ref().map(Coredump::file),
         };
         let outcome = self.run_program(&cache, &program, &run, observer)?;
@@ -155,12 +160,13 @@ impl Engine {
             } else {
                 Streams::Caller
             },
-            limits: run.options.limits,
+            limits: run.limits(code),
             network: run.network.map(Arc::clone),
             names: self.names(run)?,
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
+            drain_time: run.options.http.drain_time,
         };
         let bundle = |start: &Start| run.bundle(program, code, start);
         let mut listener = Listener(observer);
@@ -228,10 +234,41 @@ struct Run<'a> {
     secrets: &'a [Secret],
     mounts: &'a [Mount],
     network: Option<&'a Arc<Network>>,
+    /// How many processors it may use at once, if it may answer requests.
+    workers: u32,
     coredump: Option<&'a File>,
 }
 
+/// The threads of a server besides those that work: spare ones, and those that look after it.
+const SERVER_THREADS: u32 = 16;
+/// The most processors that one server uses.
+const MOST_WORKERS: u32 = 64;
+
+/// How many processors a program may use at once that answers requests on published ports.
+fn workers(options: &RunOptions, network: Option<&Network>) -> u32 {
+    let is_published = network.is_some() && options.grants.published().next().is_some();
+    if !is_published {
+        return 0;
+    }
+    let own = rustix::thread::sched_getaffinity(None).map_or(1, |own| own.count());
+    let granted = options.limits.nano_cpus.map(|cpus| cpus.div_ceil(NANO_CPU));
+    let granted = granted.and_then(|cpus| u32::try_from(cpus).ok());
+    own.min(granted.unwrap_or(u32::MAX)).clamp(1, MOST_WORKERS)
+}
+
 impl Run<'_> {
+    /// What its process may use up. A component starts no threads, but one that answers requests has some.
+    fn limits(&self, code: &Code) -> Limits {
+        let mut limits = self.options.limits;
+        if let Some(threads) = &mut limits.threads
+            && code.kind == ProgramKind::Component
+            && self.workers > 0
+        {
+            *threads = threads.saturating_add(self.workers + SERVER_THREADS);
+        }
+        limits
+    }
+
     /// How large the code is, where that has to be known.
     fn code_bytes(&self, code: &Code) -> u64 {
         match self.options.limits.memory_bytes {
@@ -275,6 +312,10 @@ impl Run<'_> {
             entry,
             cpu: code.cpu,
             limits: start.limits,
+            http: HttpSettings {
+                workers: self.workers,
+                ..self.options.http
+            },
             network: self.network.map(|network| GuestNetwork {
                 published: network::guest_ports(&self.options.grants, network),
             }),

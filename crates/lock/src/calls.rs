@@ -226,6 +226,7 @@ const CALLS: &[Call] = &[
     row(libc::SYS_sched_getaffinity, "sched_getaffinity", Base, Always, "how many threads compile"),
     row(libc::SYS_gettid, "gettid", Base, Always, "abort"),
     row(libc::SYS_tkill, "tkill", Base, OWN_PROCESS, "abort"),
+    row(libc::SYS_tgkill, "tgkill", Published, OWN_PROCESS, "the end of a request that takes too long"),
     row(libc::SYS_prctl, "prctl", Base, OWN_NAME_OR_SEAL, "names of threads; the seal on executable memory"),
     row(libc::SYS_seccomp, "seccomp", SealFilter, When::BothMasked([(0, u32::MAX, 1), (1, u32::MAX, 0)]), "the filter of the seal"),
 

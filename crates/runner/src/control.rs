@@ -1,6 +1,6 @@
 //! The control socket, seen from the role.
 
-use lighter_types::network::LookupError;
+use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, End, FROM_RUNNER_BYTES, Failure, FrameError, FromRunner, HEADER_BYTES, Order,
@@ -10,21 +10,21 @@ use lighter_wasm::LookupReply;
 use rustix::fd::{FromRawFd, OwnedFd};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 /// The most distinct refusals that are told; a guest that collects more is not worth hearing.
 const TOLD_REFUSALS: usize = 256;
 
 /// The socket to the keeper, and what was said on it already.
-#[derive(Debug)]
 pub(crate) struct Control {
     socket: Arc<Mutex<File>>,
     refusals: Mutex<BTreeSet<Refusal>>,
     lookups: Arc<Mutex<Lookups>>,
+    /// What is done when the keeper says to end.
+    drain: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
 
 /// The lookups that the keeper has not answered yet.
@@ -35,12 +35,6 @@ struct Lookups {
     /// Those that the keeper is not asked yet.
     later: VecDeque<(String, LookupReply)>,
     next: u32,
-}
-
-impl fmt::Debug for Lookups {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Lookups(next: {})", self.next)
-    }
 }
 
 /// The most lookups that the keeper is asked at once: what its answers to them take has room in the socket.
@@ -84,6 +78,7 @@ impl Control {
             socket: Arc::new(Mutex::new(File::from(socket))),
             refusals: Mutex::default(),
             lookups: Arc::default(),
+            drain: Arc::default(),
         })
     }
 
@@ -109,33 +104,61 @@ impl Control {
             socket.try_clone()?
         };
         let lookups = Arc::clone(&self.lookups);
+        let drain = Arc::clone(&self.drain);
+        let hear = move || {
+            while let Ok(message) = read(&mut reading) {
+                match message {
+                    ToRunner::Found { id, lookup } => found(&writing, &lookups, id, lookup),
+                    ToRunner::Drain => {
+                        if let Some(drain) = drain.get() {
+                            drain();
+                        }
+                    }
+                    // It is told once, before this thread is there.
+                    ToRunner::Taken => {}
+                }
+            }
+            // The keeper is gone, and this process with it.
+        };
         thread::Builder::new()
             .name("answers".to_owned())
             .stack_size(ANSWERS_STACK_BYTES)
-            .spawn(move || {
-                while let Ok(ToRunner::Found { id, lookup }) = read(&mut reading) {
-                    let (reply, question) = {
-                        let mut lookups = guard(&lookups);
-                        let waiting = lookups.waiting.as_mut();
-                        let reply = waiting.and_then(|waiting| waiting.remove(&id));
-                        (reply, lookups.next_question())
-                    };
-                    if let Some(question) = question {
-                        send(&writing, &question);
-                    }
-                    if let Some(reply) = reply {
-                        reply(lookup);
-                    }
-                }
-                // The keeper is gone, and this process with it.
-            })
+            .spawn(hear)
             .map(drop)
+    }
+
+    /// Has something done when the keeper says to end.
+    pub(crate) fn hear_drain(&self, drain: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+        // There is one server in a process.
+        let _ = self.drain.set(Box::new(drain));
+        let mut lookups = guard(&self.lookups);
+        if lookups.waiting.is_none() {
+            self.hear_answers()?;
+            lookups.waiting = Some(HashMap::new());
+        }
+        Ok(())
     }
 
     /// Sends a message. If the keeper is gone there is nobody to tell, and the process is about
     /// to die with it.
     pub(crate) fn send(&self, message: &FromRunner) {
         send(&self.socket, message);
+    }
+}
+
+/// Hands over what became of a lookup, and asks the next question.
+fn found(writing: &Mutex<File>, lookups: &Mutex<Lookups>, id: u32, lookup: Lookup) {
+    let (reply, question) = {
+        let mut lookups = guard(lookups);
+        let waiting = lookups.waiting.as_mut();
+        let reply = waiting.and_then(|waiting| waiting.remove(&id));
+        (reply, lookups.next_question())
+    };
+    if let Some(question) = question {
+        send(writing, &question);
+    }
+    if let Some(reply) = reply {
+        reply(lookup);
     }
 }
 

@@ -7,6 +7,7 @@
 mod control;
 mod resolve;
 mod roles;
+mod serve;
 
 use crate::control::Control;
 use lighter_types::exit;

@@ -53,7 +53,11 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
     let loaded = lighter_wasm::load(&bundle)?;
     lock.seal_code().map_err(lock_failure)?;
     control.send(&FromRunner::Loaded);
-    Ok(loaded.run(bundle, Arc::clone(control) as Arc<dyn lighter_wasm::Host>))
+    let host = Arc::clone(control) as Arc<dyn lighter_wasm::Host>;
+    if let Some(handler) = loaded.handler(&bundle, Arc::clone(&host)) {
+        return crate::serve::serve(handler?, &bundle, control);
+    }
+    Ok(loaded.run(bundle, host))
 }
 
 /// Has the keeper take the descriptor by which it hears of calls; nobody else may have one.
@@ -66,7 +70,9 @@ fn hand_over(listener: OwnedFd, control: &Control) -> Result<(), Failure> {
     };
     match control.hear() {
         Ok(ToRunner::Taken) => Ok(()),
-        Ok(ToRunner::Found { .. }) => Err(refused("it answered what it was not asked".to_owned())),
+        Ok(ToRunner::Found { .. } | ToRunner::Drain) => {
+            Err(refused("it answered what it was not asked".to_owned()))
+        }
         Err(error) => Err(refused(error.to_string())),
     }
 }

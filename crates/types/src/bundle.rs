@@ -1,6 +1,7 @@
 //! What one runner is told to run: everything a guest will see, and nothing else.
 
 use crate::cpu::CpuFeatures;
+use crate::http::HttpSettings;
 use crate::interface::InterfacePattern;
 use crate::limits::Limits;
 use crate::network::PublishedPort;
@@ -43,6 +44,8 @@ pub struct Bundle {
     pub limits: Limits,
     /// What it has of the network, if anything: its keeper holds it to that.
     pub network: Option<GuestNetwork>,
+    /// How its requests are answered, if it is there for that.
+    pub http: HttpSettings,
     /// Whether a core dump is written to [`crate::runner_protocol::COREDUMP_FD`] after a trap.
     pub has_coredump: bool,
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod escape;
 pub mod exit;
 pub mod grant;
+pub mod http;
 pub mod interface;
 pub mod limits;
 pub mod network;

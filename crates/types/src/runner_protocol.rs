@@ -90,6 +90,8 @@ pub enum ToRunner {
         /// The addresses, or why there are none.
         lookup: Lookup,
     },
+    /// It answers the requests that it has, takes no others, and ends.
+    Drain,
 }
 
 /// What a runner does.
@@ -233,6 +235,8 @@ pub enum FromRunner {
     },
     /// The role that asks name servers is done.
     Resolved(Resolution),
+    /// The program answers requests on its ports from now on.
+    Serving,
 }
 
 /// How a run ended.
@@ -288,6 +292,8 @@ pub enum Failure {
         /// Why not.
         reason: String,
     },
+    /// The program answers requests, and no port of TCP is published.
+    NoPort,
     /// The role could get no more memory.
     OutOfMemory,
     /// A bound on size or time was reached.

@@ -117,6 +117,7 @@ fn main() {
         cpu,
         limits: lighter_types::limits::Limits::default(),
         network: None,
+        http: Default::default(),
         has_coredump,
     };
     let end = match lighter_wasm::load(&bundle) {

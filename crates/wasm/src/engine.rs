@@ -6,7 +6,9 @@
 use lighter_types::cpu::CpuFeatures;
 use std::sync::OnceLock;
 use wasmparser::WasmFeatures;
-use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Engine, OptLevel, PoolingAllocationConfig, ResourcesRequired, WasmBacktraceDetails,
+};
 
 /// Identifies the engine and its settings: part of the key of everything compiled.
 ///
@@ -24,7 +26,6 @@ pub(crate) const WASM_STACK_BYTES: usize = 1 << 20;
 pub(crate) const ASYNC_STACK_BYTES: usize = 2 << 20;
 
 /// What an engine is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Compiling: the compiler is there.
     Compile {
@@ -37,6 +38,50 @@ pub(crate) enum Purpose {
         /// Whether a trap collects a core dump.
         has_coredump: bool,
     },
+    /// Running instances of one component, many at once and each for a moment.
+    Serve {
+        /// How many at once.
+        most_instances: u32,
+        /// What each takes, if that is known.
+        needs: Option<ResourcesRequired>,
+    },
+}
+
+/// How much of a memory and a table is written over where an instance ends, in bytes, instead of given back to
+/// the kernel, which costs more for what is small.
+const KEPT_MEMORY_BYTES: usize = 128 << 10;
+const KEPT_TABLE_BYTES: usize = 16 << 10;
+/// The same for the stack it ran on.
+const KEPT_STACK_BYTES: usize = 64 << 10;
+/// The tables and memories of a component that does not say how many it takes.
+const GUESSED_PARTS: u32 = 4;
+/// What the engine keeps of one instance at most, in bytes: it is made when it is needed.
+const INSTANCE_BYTES: usize = 64 << 20;
+/// What a table may grow to, in elements, if it is not larger from the start.
+const TABLE_ELEMENTS: usize = 20_000;
+
+/// Room for so many instances.
+fn pool(most_instances: u32, needs: Option<&ResourcesRequired>) -> PoolingAllocationConfig {
+    let of_each =
+        |count: Option<u32>| most_instances.saturating_mul(count.unwrap_or(GUESSED_PARTS));
+    let largest_table = needs
+        .and_then(|needs| needs.max_initial_table_size)
+        .unwrap_or(0);
+    let largest_table = usize::try_from(largest_table).unwrap_or(usize::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(most_instances)
+        .total_core_instances(u32::MAX)
+        .total_stacks(most_instances)
+        .total_gc_heaps(most_instances)
+        .total_memories(of_each(needs.map(|needs| needs.num_memories)))
+        .total_tables(of_each(needs.map(|needs| needs.num_tables)))
+        .table_elements(largest_table.max(TABLE_ELEMENTS))
+        .max_component_instance_size(INSTANCE_BYTES)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
+        .table_keep_resident(KEPT_TABLE_BYTES)
+        .async_stack_keep_resident(KEPT_STACK_BYTES);
+    pool
 }
 
 /// Makes an engine for a machine with the features given.
@@ -62,6 +107,13 @@ pub(crate) fn engine(purpose: Purpose, cpu: CpuFeatures) -> wasmtime::Result<Eng
         Purpose::Run { has_coredump } => {
             config.enable_compiler(false);
             config.coredump_on_trap(has_coredump);
+        }
+        Purpose::Serve {
+            most_instances,
+            needs,
+        } => {
+            config.enable_compiler(false);
+            config.allocation_strategy(pool(most_instances, needs.as_ref()));
         }
     }
     Engine::new(&config)

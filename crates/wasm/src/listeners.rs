@@ -15,7 +15,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// The port that could not be listened on, and the keeper's or the system's refusal.
-pub(crate) fn listeners(published: &[PublishedPort]) -> Result<Vec<OwnedFd>, (u16, Errno)> {
+pub fn listeners(published: &[PublishedPort]) -> Result<Vec<OwnedFd>, (u16, Errno)> {
     let ports = || {
         published
             .iter()

@@ -1,7 +1,9 @@
 //! Maps compiled code and runs it.
 
+use crate::component::entry::{self, Version};
 use crate::engine::{Purpose, engine};
 use crate::host::Host;
+use crate::http::Handler;
 use lighter_types::bundle::Bundle;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{End, Failure};
@@ -19,6 +21,8 @@ pub struct Loaded {
 enum Program {
     Module(Module),
     Component(Component),
+    /// A component whose HTTP handler is called, in places that are made beforehand.
+    Handler(Component, Version),
 }
 
 /// Maps the compiled code that the bundle names.
@@ -30,11 +34,33 @@ pub fn load(bundle: &Bundle) -> Result<Loaded, Failure> {
     let purpose = Purpose::Run {
         has_coredump: bundle.has_coredump,
     };
-    let engine = engine(purpose, bundle.cpu).map_err(|error| Failure::Internal {
-        reason: format!("could not make the engine: {error:#}"),
-    })?;
+    let make = |purpose| {
+        engine(purpose, bundle.cpu).map_err(|error| Failure::Internal {
+            reason: format!("could not make the engine: {error:#}"),
+        })
+    };
+    let engine = make(purpose)?;
     let program = map(&engine, bundle).map_err(|_| Failure::StaleArtifact)?;
-    Ok(Loaded { program })
+    let Program::Component(component) = &program else {
+        return Ok(Loaded { program });
+    };
+    let Some(version) = entry::handler(component, &bundle.entry) else {
+        return Ok(Loaded { program });
+    };
+    // What its instances take is known now; the engine has to know it before.
+    let purpose = Purpose::Serve {
+        most_instances: bundle.http.most_concurrent,
+        needs: component.resources_required(),
+    };
+    drop(program);
+    drop(engine);
+    let engine = make(purpose)?;
+    match map(&engine, bundle) {
+        Ok(Program::Component(component)) => Ok(Loaded {
+            program: Program::Handler(component, version),
+        }),
+        _ => Err(Failure::StaleArtifact),
+    }
 }
 
 /// Maps the file; where it lies on a file system that is mounted `noexec`, its content is copied
@@ -75,12 +101,31 @@ fn map(engine: &Engine, bundle: &Bundle) -> wasmtime::Result<Program> {
 }
 
 impl Loaded {
+    /// What answers requests, if that is what the program does.
+    ///
+    /// # Errors
+    /// As `run`, before anything runs.
+    pub fn handler(
+        &self,
+        bundle: &Bundle,
+        host: Arc<dyn Host>,
+    ) -> Option<Result<Handler, Failure>> {
+        match &self.program {
+            Program::Handler(component, version) => {
+                Some(Handler::new(component, *version, bundle.clone(), host))
+            }
+            Program::Module(_) | Program::Component(_) => None,
+        }
+    }
+
     /// Runs the program to its end, on this thread.
     #[must_use]
     pub fn run(self, bundle: Bundle, host: Arc<dyn Host>) -> End {
         let end = match &self.program {
             Program::Module(module) => crate::core::run(module, bundle, host),
-            Program::Component(component) => crate::component::run(component, bundle, host),
+            Program::Component(component) | Program::Handler(component, _) => {
+                crate::component::run(component, bundle, host)
+            }
         };
         // The process ends with it, at once and for less.
         std::mem::forget(self);

@@ -99,6 +99,8 @@ fn try_explain(
         limits: arguments.limits.limits()?,
         time_limit: arguments.limits.time_limit()?,
     };
+    // They open nothing; wrong ones are told.
+    arguments.http.settings()?;
     let options = ExplainOptions {
         program: source,
         grants: grants.clone(),

@@ -25,6 +25,7 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Resu
     let RunArguments {
         grants,
         limits: limit_flags,
+        http,
         process,
         program: Program::Words(words),
     } = arguments;
@@ -49,6 +50,7 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Resu
         coredump: process.coredump,
         limits,
         time_limit,
+        http: http.settings()?,
     };
     Engine::open(configuration.engine)?.run(options, &settings::variable, &mut reporter)
 }

@@ -5,7 +5,7 @@
 //! of 0.3 says of files; [`cache`] is compiled code; [`bad_input`] is what users get wrong;
 //! [`owners`] is who owns files and processes; [`poor`] is systems that lack something; [`terminal`] is a program at one;
 //! [`network`] is sockets, [`ports`] what is published, [`wasmedge`] those of WasmEdge's extension of WASI 0.1; [`databases`] are
-//! real servers, used by real clients, [`tools`] what Debian has for the network, [`hosts`] other machines, and
+//! real servers, used by real clients, [`http`] is requests, [`tools`] what Debian has for the network, [`hosts`] other machines, and
 //! [`crowds`] many of everything;
 //! [`mounts`] and [`limits`] are what stands in the way of a mount and of an end; [`robust`] is ends at the
 //! worst time; [`start`] is what a start costs.
@@ -21,6 +21,7 @@ mod cache;
 mod crowds;
 mod databases;
 mod hosts;
+mod http;
 mod limits;
 mod mounts;
 mod names;

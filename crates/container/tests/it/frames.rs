@@ -56,7 +56,7 @@ fn lookup_without_a_network_ends_the_runner() {
 #[test]
 fn answers_that_are_not_taken_end_the_runner() {
     let kept = keep("answers_that_are_not_taken_end_the_runner");
-    let reason = "misbehaved: it did not take the answers to its lookups";
+    let reason = "misbehaved: it did not take what it was told";
     assert_eq!(kept.outcome, reason);
 }
 

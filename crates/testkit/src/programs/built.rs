@@ -84,6 +84,16 @@ pub fn sockets_p3() -> PathBuf {
     build("sockets-p3", &[]).join("sockets-p3.wasm")
 }
 
+/// Answers HTTP requests, each path in its own way; WASI 0.2.
+pub fn http() -> PathBuf {
+    build("http", &[]).join("http.wasm")
+}
+
+/// The same by WASI 0.3.
+pub fn http_p3() -> PathBuf {
+    build("http-p3", &[]).join("http-p3.wasm")
+}
+
 /// Uses the socket functions of WasmEdge, declared by hand, as its arguments say; WASI 0.1.
 pub fn wasmedge_sockets() -> PathBuf {
     build("wasmedge-sockets", &[]).join("by-hand.wasm")

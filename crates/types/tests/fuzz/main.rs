@@ -8,6 +8,7 @@ mod mutate;
 use lighter_types::bundle::{Bundle, Entry, Preopen, Terminals};
 use lighter_types::cpu::CpuFeatures;
 use lighter_types::grant::KEYS;
+use lighter_types::http::HttpSettings;
 use lighter_types::limits::Limits;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
@@ -262,6 +263,7 @@ fn bundle() -> Bundle {
         cpu: CpuFeatures::from_bits(0),
         limits: Limits::default(),
         network: None,
+        http: HttpSettings::default(),
         has_coredump: false,
     }
 }

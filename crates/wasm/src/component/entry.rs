@@ -23,11 +23,20 @@ pub(crate) enum Entry {
     },
 }
 
+/// A version of WASI whose HTTP handler a component exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// 0.2: `wasi:http/incoming-handler`.
+    P2,
+    /// 0.3: `wasi:http/handler`.
+    P3,
+}
+
 /// Finds the entry in the component's exports.
 ///
 /// # Errors
-/// [`Failure::NoEntry`] if there is no command, [`Failure::Unsupported`] if there is an HTTP
-/// handler only, [`Failure::InvalidInvoke`] if there is no function of the name asked for.
+/// [`Failure::NoEntry`] if there is no command, [`Failure::InvalidInvoke`] if there is no function of the name
+/// asked for.
 pub(crate) fn choose(component: &Component, asked: &bundle::Entry) -> Result<Entry, Failure> {
     match asked {
         bundle::Entry::Command => command(component),
@@ -39,25 +48,27 @@ pub(crate) fn choose(component: &Component, asked: &bundle::Entry) -> Result<Ent
     }
 }
 
-/// Takes run 0.3 before run 0.2: toolchains leave the older one in beside the real one.
+/// The HTTP handler that is called for each request, if that is what the component is there for: it goes before
+/// a command of the same version, and one of 0.3 before all of 0.2, which toolchains leave in beside it.
+pub(crate) fn handler(component: &Component, asked: &bundle::Entry) -> Option<Version> {
+    let exports = |name, track| interface(component, name, track).is_some();
+    match asked {
+        bundle::Entry::Invoke { .. } => None,
+        bundle::Entry::Command if exports("wasi:http/handler", "0.3") => Some(Version::P3),
+        bundle::Entry::Command if exports("wasi:cli/run", "0.3") => None,
+        bundle::Entry::Command => {
+            exports("wasi:http/incoming-handler", "0.2").then_some(Version::P2)
+        }
+    }
+}
+
 fn command(component: &Component) -> Result<Entry, Failure> {
     let runs = ["0.3", "0.2"];
     let found = runs
         .iter()
         .find_map(|version| interface(component, "wasi:cli/run", version))
         .and_then(|interface| component.get_export_index(Some(&interface), "run"));
-    if let Some(run) = found {
-        return Ok(Entry::Run(run));
-    }
-    let is_handler = interface(component, "wasi:http/handler", "0.3").is_some()
-        || interface(component, "wasi:http/incoming-handler", "0.2").is_some();
-    if is_handler {
-        return Err(Failure::Unsupported {
-            reason: "it exports an HTTP handler and no command; this version of Lighter does not serve HTTP yet"
-                .to_owned(),
-        });
-    }
-    Err(Failure::NoEntry {
+    found.map(Entry::Run).ok_or_else(|| Failure::NoEntry {
         exports: listed(component),
     })
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   link.rs         imports -> linker, or the list of what is missing
 //!   entry.rs        exports -> what is called
+//!   template.rs     the bundle -> what an instance is given
 //!   call.rs         calls it, and says how it ended
 //!   invoke.rs       arguments and results as text
 //! ```
@@ -12,24 +13,23 @@
 
 mod call;
 pub(crate) mod catalog;
-mod entry;
+pub(crate) mod entry;
 mod invoke;
-mod link;
+pub(crate) mod link;
 pub(crate) mod refused;
 pub(crate) mod status;
 pub(crate) mod stdio;
+pub(crate) mod template;
 
-use crate::budget::{Budget, Limiter};
-use crate::directories::open_initial;
+use crate::budget::Limiter;
 use crate::host::Host;
 use lighter_types::bundle::Bundle;
-use lighter_types::escape::escape;
 use lighter_types::runner_protocol::{End, Failure};
 use lighter_types::secret::SecretBytes;
-use std::path::Path;
 use std::sync::Arc;
+use template::Template;
 use wasmtime::component::{Component, ResourceTable};
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// What the store of a component holds.
 pub(crate) struct ComponentState {
@@ -46,9 +46,9 @@ pub(crate) struct ComponentState {
     /// Whether it may make sockets; where they lead is decided outside.
     pub(crate) has_network: bool,
     /// What `wasi:config` answers.
-    pub(crate) config: Vec<(String, SecretBytes)>,
+    pub(crate) config: Arc<[(String, SecretBytes)]>,
     /// The guest's path of the directory that is also open as `.`.
-    pub(crate) initial_directory: Option<String>,
+    pub(crate) initial_directory: Option<Arc<str>>,
 }
 
 impl WasiView for ComponentState {
@@ -82,7 +82,7 @@ fn try_run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> Result
     let entry = entry::choose(component, &bundle.entry)?;
     let has_coredump = bundle.has_coredump;
     let name = bundle.arguments.first().cloned().unwrap_or_default();
-    let state = state(bundle, host)?;
+    let state = Template::new(bundle, host).state()?;
     // File operations run on this thread; a wait for a slow standard stream takes a helper.
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time();
@@ -102,60 +102,4 @@ fn try_run(component: &Component, bundle: Bundle, host: Arc<dyn Host>) -> Result
     // A helper may wait for a stream for ever; the process ends without it.
     runtime.shutdown_background();
     end
-}
-
-fn state(bundle: Bundle, host: Arc<dyn Host>) -> Result<ComponentState, Failure> {
-    let terminals = bundle.terminals;
-    let mut builder = WasiCtxBuilder::new();
-    builder
-        .args(&bundle.arguments)
-        .envs(&bundle.environment)
-        .stdin(stdio::Input::stdin(terminals.stdin, &host))
-        .stdout(stdio::Output::stdout(terminals.stdout))
-        .stderr(stdio::Output::stderr(terminals.stderr));
-    // Before the directories, which copy the setting.
-    builder.allow_blocking_current_thread(true);
-    open_directories(&mut builder, &bundle)?;
-    if bundle.network.is_some() {
-        // The keeper decides on each address, and the kernel asks it.
-        builder
-            .allow_tcp(true)
-            .allow_udp(true)
-            .socket_addr_check(|_, _| Box::pin(async { true }));
-    }
-    if let Some(directory) = &bundle.initial_directory {
-        builder.initial_cwd(directory);
-    }
-    Ok(ComponentState {
-        limiter: Limiter::new(Budget::new(bundle.limits.memory_bytes)),
-        wasi: builder.build(),
-        table: ResourceTable::new(),
-        http: crate::api::http::HttpState::new(Arc::clone(&host)),
-        host,
-        has_network: bundle.network.is_some(),
-        config: bundle.config,
-        initial_directory: bundle.initial_directory,
-    })
-}
-
-/// Opens the bundle's directories, the initial one first, under the name `.`.
-///
-/// All are open for writing: the kernel holds what is read-only.
-fn open_directories(builder: &mut WasiCtxBuilder, bundle: &Bundle) -> Result<(), Failure> {
-    let mut open = |path: &Path, name: &str| {
-        builder
-            .preopened_dir(path, name, FsPerms::ReadWrite)
-            .map(drop)
-            .map_err(|error| Failure::Internal {
-                reason: format!("could not open directory {}: {error}", escape(name)),
-            })
-    };
-    if let Some(directory) = &bundle.initial_directory {
-        let (_, path) = open_initial(&bundle.preopens, directory)?;
-        open(&path, ".")?;
-    }
-    bundle
-        .preopens
-        .iter()
-        .try_for_each(|preopen| open(Path::new(&preopen.runner_path), &preopen.guest_path))
 }

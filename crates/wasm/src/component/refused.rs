@@ -143,7 +143,7 @@ fn guest_path(state: &mut ComponentState, file: &File, path: &str) -> String {
         }
     }
     let root = match (root, &state.initial_directory) {
-        (Some(root), Some(initial)) if root == "." => Some(initial.clone()),
+        (Some(root), Some(initial)) if root == "." => Some(initial.to_string()),
         (root, _) => root,
     };
     match root {

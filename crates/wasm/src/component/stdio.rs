@@ -50,12 +50,14 @@ pub(crate) fn print_error(text: &str) -> io::Result<()> {
 }
 
 /// Standard input as a guest sees it.
+#[derive(Clone)]
 pub(crate) struct Input {
     channel: Arc<Channel>,
     is_terminal: bool,
 }
 
 /// Standard output or error as a guest sees it.
+#[derive(Clone)]
 pub(crate) struct Output {
     channel: Arc<Channel>,
     is_terminal: bool,

@@ -11,19 +11,19 @@ const NAMED_FUNCTIONS: usize = 32;
 /// The most that their names may take of a frame, in bytes.
 const FUNCTION_BYTES: usize = 8 << 10;
 
-/// The interfaces that a component is entered by, first choice first.
-const COMMANDS: [(&str, &str); 2] = [("wasi:cli/run", "0.3."), ("wasi:cli/run", "0.2.")];
-/// The interfaces of a component that answers HTTP requests.
-const HANDLERS: [(&str, &str); 2] = [
+/// The interfaces that a component is entered by, first choice first: those that answer HTTP requests and
+/// those that run once.
+const ENTRIES: [(&str, &str); 4] = [
     ("wasi:http/handler", "0.3."),
+    ("wasi:cli/run", "0.3."),
     ("wasi:http/incoming-handler", "0.2."),
+    ("wasi:cli/run", "0.2."),
 ];
 
 /// The name of the export that `run` calls.
 ///
 /// # Errors
-/// [`Failure::NoEntry`], and [`Failure::Unsupported`] for a program that only answers HTTP
-/// requests.
+/// [`Failure::NoEntry`].
 pub(super) fn find<'a>(outline: &Outline<'a>) -> Result<&'a str, Failure> {
     let found = match outline.kind {
         ProgramKind::Module => outline
@@ -31,17 +31,10 @@ pub(super) fn find<'a>(outline: &Outline<'a>) -> Result<&'a str, Failure> {
             .iter()
             .find(|export| export.is_function && export.name == "_start")
             .map(|export| export.name),
-        ProgramKind::Component => COMMANDS.iter().find_map(|wanted| exported(outline, wanted)),
+        ProgramKind::Component => ENTRIES.iter().find_map(|wanted| exported(outline, wanted)),
     };
     if let Some(name) = found {
         return Ok(name);
-    }
-    if let Some(name) = HANDLERS.iter().find_map(|wanted| exported(outline, wanted)) {
-        let reason = format!(
-            "the program answers HTTP requests (it exports {}), and this version runs commands only",
-            names::shown(name)
-        );
-        return Err(Failure::Unsupported { reason });
     }
     let functions: Vec<String> = outline.functions().take(NAMED_FUNCTIONS).collect();
     Err(Failure::NoEntry {

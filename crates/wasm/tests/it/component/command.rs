@@ -148,19 +148,6 @@ fn two_runs(more: &str) -> String {
 }
 
 #[test]
-fn component_with_an_http_handler_only_is_told_so() {
-    let text = r#"(component
-        (core module $m (func (export "f")))
-        (core instance $i (instantiate $m))
-        (func $f (canon lift (core func $i "f")))
-        (instance $h (export "handle" (func $f)))
-        (export "wasi:http/incoming-handler@0.2.3" (instance $h)))"#;
-    let outcome = run_text("component-http-only", &[], text, &[]);
-    assert_eq!(outcome.code, Some(126));
-    assert!(outcome.stderr.contains("Unsupported") && outcome.stderr.contains("HTTP"));
-}
-
-#[test]
 fn component_without_entry_is_refused_with_its_functions() {
     let text = r#"(component
         (core module $m (func (export "f")))

@@ -1,0 +1,142 @@
+//! One connection: which HTTP it speaks, and how long it may be silent.
+
+use super::request::Server;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// The most fields of a request's head.
+const MOST_FIELDS: usize = 256;
+/// The most streams that one connection of HTTP/2 has open.
+const MOST_STREAMS: u32 = 128;
+/// What of its answers a connection of HTTP/2 keeps for a slow client, in bytes.
+const SEND_BYTES: usize = 64 << 10;
+/// What a client begins with that speaks HTTP/2 without having asked (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How soon the rest of a beginning is looked for.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The connections there are.
+#[derive(Clone)]
+pub(super) struct Connections {
+    server: Arc<Server>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    /// Who tells them to end; none once they were told.
+    open: Arc<Mutex<Option<GracefulShutdown>>>,
+    /// The same for those that have said nothing yet.
+    is_draining: watch::Sender<bool>,
+}
+
+impl Connections {
+    pub(super) fn new(server: Arc<Server>) -> Self {
+        let settings = server.settings();
+        let head_bytes = usize::try_from(settings.head_bytes).unwrap_or(usize::MAX);
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            // Who has said all still wants its answer.
+            .half_close(true)
+            .header_read_timeout(settings.head_time)
+            .max_buf_size(head_bytes.max(8192))
+            .max_headers(MOST_FIELDS);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(settings.head_bytes)
+            .max_concurrent_streams(MOST_STREAMS)
+            .max_send_buf_size(SEND_BYTES)
+            .keep_alive_interval(settings.head_time)
+            .keep_alive_timeout(settings.head_time);
+        Self {
+            server,
+            http1,
+            http2,
+            open: Arc::new(Mutex::new(Some(GracefulShutdown::new()))),
+            is_draining: watch::Sender::new(false),
+        }
+    }
+
+    /// Serves a connection in a task of its own.
+    pub(super) fn serve(&self, stream: TcpStream, peer: SocketAddr) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let watcher = open.as_ref().map(GracefulShutdown::watcher);
+        drop(open);
+        if let Some(watcher) = watcher {
+            let connections = self.clone();
+            tokio::spawn(async move { connections.attend(stream, peer, watcher).await });
+        }
+    }
+
+    async fn attend(self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) {
+        // An answer goes out at once; without it, it goes out later.
+        let _ = stream.set_nodelay(true);
+        let mut is_draining = self.is_draining.subscribe();
+        let beginning = timeout(
+            self.server.settings().head_time,
+            begins_with_preface(&stream),
+        );
+        let begun = tokio::select! {
+            begun = beginning => begun,
+            _ = is_draining.wait_for(|is_draining| *is_draining) => return,
+        };
+        let Ok(Ok(is_http2)) = begun else {
+            return;
+        };
+        let server = Arc::clone(&self.server);
+        let service = service_fn(move |request| {
+            let server = Arc::clone(&server);
+            async move { server.answer(request, peer).await }
+        });
+        let stream = TokioIo::new(stream);
+        // What ends a connection is the client's affair.
+        if is_http2 {
+            let connection = self.http2.serve_connection(stream, service);
+            let _ = watcher.watch(connection).await;
+        } else {
+            let connection = self.http1.serve_connection(stream, service);
+            let _ = watcher.watch(connection).await;
+        }
+    }
+
+    /// Takes no further requests, and waits until those that are there are answered.
+    pub(super) async fn drain(&self) {
+        self.is_draining.send_replace(true);
+        let open = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.take()
+        };
+        if let Some(open) = open {
+            open.shutdown().await;
+        }
+    }
+}
+
+/// Waits until it is known whether a client speaks HTTP/2, and leaves what it sent.
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut beginning = [0; PREFACE.len()];
+    let mut seen = 0;
+    loop {
+        let length = stream.peek(&mut beginning).await?;
+        let begun = beginning.get(..length).unwrap_or_default();
+        if !PREFACE.starts_with(begun) || length == 0 {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        // What is there keeps it readable, so that the rest is not waited for. Nor may it be the end.
+        if length == seen {
+            sleep(PAUSE).await;
+        }
+        seen = length;
+    }
+}
