@@ -94,6 +94,6 @@ fn what_waits_has_few_pages() {
     let [keeper, runner] = sizes[..] else {
         panic!("{}", outcome.describe())
     };
-    assert!(keeper <= 1024, "the keeper has {keeper} KiB");
-    assert!(runner <= 1536, "the runner has {runner} KiB");
+    assert!(keeper <= 512, "the keeper has {keeper} KiB");
+    assert!(runner <= 1280, "the runner has {runner} KiB");
 }
