@@ -15,7 +15,7 @@ libclang-rt-dev-wasm32=/usr/lib/llvm-14/lib/clang/14.0.6/lib/wasi/libclang_rt.bu
 libc++-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++.a
 libc++abi-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++abi.a
 make=make tcl=tclsh xz-utils=xz python3=python3 python3-pip=pip3 nodejs=node npm=npm
-redis-server=redis-server postgresql=pg_ctlcluster iperf3=iperf3 dnsutils=dig netcat-openbsd=nc socat=socat iproute2=ip'
+nginx-light=nginx redis-server=redis-server postgresql=pg_ctlcluster iperf3=iperf3 dnsutils=dig netcat-openbsd=nc socat=socat iproute2=ip'
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -56,8 +56,8 @@ need_packages() {
 	# Debian starts a server as soon as it is installed; the tests start their own.
 	for package in $missing; do
 		case $package in
-		redis-server | postgresql)
-			[ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet --now "$package" </dev/null ||
+		nginx-light | redis-server | postgresql)
+			[ ! -d /run/systemd/system ] || $as_root systemctl disable --quiet --now "${package%-light}" </dev/null ||
 				say "could not stop $package"
 			;;
 		esac

@@ -40,9 +40,14 @@ impl Refusals {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.seen.len() < MOST && state.seen.insert(refusal.clone()) {
             state.untold.push(refusal);
-            // It counts to far more than there can be.
-            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            self.ring();
         }
+    }
+
+    /// Has whoever waits for one look, though there may be none.
+    pub fn ring(&self) {
+        // It counts to far more than there can be.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 
     /// Takes those that were not told yet.

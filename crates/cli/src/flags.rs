@@ -76,7 +76,7 @@ pub(crate) struct GrantFlags {
     /// Replace an interface by a trap on use
     #[arg(long, value_name = "INTERFACE")]
     stub: Vec<String>,
-    /// Allow connections and datagrams, as tcp://10.0.0.0/8:5432 or *:443
+    /// Allow connections, datagrams and requests, as https://example.com, tcp://10.0.0.0/8:5432 or *:443
     #[arg(long, value_name = "HOST:PORT")]
     allow_net: Vec<String>,
     /// Allow lookups of names, as example.com or *.example.com
@@ -94,9 +94,12 @@ pub(crate) struct GrantFlags {
     /// Publish a port, as 8080:80, 127.0.0.1:8080:80 or 53:53/udp
     #[arg(short = 'p', long, value_name = "PORT")]
     publish: Vec<String>,
-    /// Add a credential to requests (not in this version)
+    /// Add a credential to requests over TLS, as api.example.com=env:TOKEN; the program does not see it
     #[arg(long, value_name = "HOST=SOURCE")]
     credential: Vec<String>,
+    /// Believe these authorities too, for requests over TLS
+    #[arg(long, value_name = "FILE")]
+    ca: Vec<String>,
     /// Meet an import with a provider (not in this version)
     #[arg(long, value_name = "INTERFACE=PROVIDER")]
     link: Vec<String>,
@@ -181,7 +184,7 @@ impl GrantFlags {
             }
         }
         let user: Vec<String> = self.user.iter().cloned().collect();
-        let flags: [(&str, &Vec<String>); 17] = [
+        let flags: [(&str, &Vec<String>); 18] = [
             ("volume", &self.volume),
             ("mount", &self.mount),
             ("tmpfs", &self.tmpfs),
@@ -198,6 +201,7 @@ impl GrantFlags {
             ("network", &self.network),
             ("publish", &self.publish),
             ("credential", &self.credential),
+            ("ca", &self.ca),
             ("link", &self.link),
         ];
         for (key, values) in flags {

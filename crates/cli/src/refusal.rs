@@ -69,9 +69,68 @@ pub(crate) fn refusal_line(refusal: &Refusal, grants: &Grants) -> String {
             servers,
             is_silent,
         } => unanswered_line(name, servers, *is_silent),
-        Refusal::Http { origin } => {
-            format!("request {}: {}", escape(origin), no_network(grants))
+        Refusal::Request {
+            origin,
+            address,
+            reason,
+        } => request_line(&escape(origin), address.as_deref(), reason, grants),
+        Refusal::Certificate { origin, fault } => format!(
+            "request {}: its certificate is not believed: {}{}",
+            escape(origin),
+            escape(fault),
+            authority_advice(fault)
+        ),
+        Refusal::Unsent { reason } => {
+            format!("send requests: {}", escape(reason))
         }
+    }
+}
+
+/// What was to be requested, why it may not be, and what would allow it.
+fn request_line(origin: &str, address: Option<&str>, reason: &Reason, grants: &Grants) -> String {
+    let what = match address {
+        Some(address) => format!("request {origin} ({})", escape(address)),
+        None => format!("request {origin}"),
+    };
+    let why = match reason {
+        Reason::NotGranted { .. } if grants.network() == NetworkMode::None => {
+            no_network(grants).to_owned()
+        }
+        Reason::NotGranted { .. } => {
+            format!(
+                "it is not granted; allow it with --allow-net {}",
+                quoted(origin)
+            )
+        }
+        _ => not_granted(reason, &by_address(origin, address), grants),
+    };
+    format!("{what}: {why}")
+}
+
+/// The grant of an address that an origin's name leads to.
+fn by_address(origin: &str, address: Option<&str>) -> String {
+    let (scheme, rest) = origin.split_once("://").unwrap_or(("https", origin));
+    let port = match rest.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => format!(":{port}"),
+        _ => String::new(),
+    };
+    let address = address.unwrap_or(rest);
+    let address = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => address.to_owned(),
+    };
+    if address == rest {
+        return quoted(origin);
+    }
+    quoted(&format!("{scheme}://{address}{port}"))
+}
+
+/// What helps against a certificate that nobody believes.
+fn authority_advice(fault: &str) -> &'static str {
+    if fault.contains("signed") {
+        "; name its authority's certificate with --ca FILE"
+    } else {
+        ""
     }
 }
 
@@ -172,6 +231,15 @@ fn reach_line(transport: Transport, address: &str, reason: &Reason, grants: &Gra
                 "{what} {address} ({name}): it is not granted; allow it with --allow-net {scheme}{name}:{port}"
             );
         }
+        reason => not_granted(reason, &by_address, grants),
+    };
+    format!("{what} {address}: {why}")
+}
+
+/// Why what is granted opens it not.
+fn not_granted(reason: &Reason, by_address: &str, grants: &Grants) -> String {
+    match reason {
+        Reason::NotGranted { .. } => "it is not granted".to_owned(),
         Reason::NameLeadsInside { name, kind } => format!(
             "{} is granted, but names lead to no {kind} addresses; allow it with --allow-net {by_address}",
             escape(name)
@@ -191,8 +259,7 @@ fn reach_line(transport: Transport, address: &str, reason: &Reason, grants: &Gra
             };
             format!("{CEILING}: names lead there where the system's servers say, not {flag}")
         }
-    };
-    format!("{what} {address}: {why}")
+    }
 }
 
 /// Which flag would make a path writable: the mount that covers it, without `ro`.

@@ -118,6 +118,7 @@ fn keep(case: &str) {
     };
     let empty = File::open(".").expect("the working directory is there");
     let request = RunRequest {
+        egress: None,
         root: Root::Directory(empty.as_fd()),
         owner: None,
         limits: Limits::default(),

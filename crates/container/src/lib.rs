@@ -4,16 +4,19 @@
 //! The keeper decides and holds every right; it never reads a byte of a guest's code. What a
 //! runner sends is bounded and believed only as what it is: a stranger's claim.
 
+mod egress;
+mod failed;
 mod lookups;
 mod relay;
 mod role;
 mod run;
 mod session;
 
+pub use crate::egress::EgressService;
+pub use crate::failed::Failed;
 pub use crate::lookups::NameService;
 pub use crate::role::{RoleRequest, play_role, stop_with_caller};
 pub use crate::run::{RunRequest, Start, Streams, run};
-pub use crate::session::Failed;
 
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;

@@ -15,7 +15,7 @@ use crate::role::ask_role;
 use lighter_boundary::{Boundary, Network};
 use lighter_types::grant::{DnsServer, HostGrant, HostName};
 use lighter_types::network::{
-    AskedName, Lookup, LookupError, MOST_SERVERS, NameServers, Source, canonical,
+    AskedName, Lookup, LookupError, MOST_SERVERS, NameServers, PinnedName, Source, canonical,
 };
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
@@ -98,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) id: u32,
     /// What the runner is told.
     pub(crate) lookup: Lookup,
+    /// The names of which those are the addresses, where they may be looked up.
+    pub(crate) names: Vec<PinnedName>,
     /// What the user is told, if anything.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -127,18 +129,19 @@ impl Lookups {
 
     /// Looks a name up, if that is allowed. What is not answered at once [`take`](Self::take) has later.
     pub(crate) fn ask(&mut self, id: u32, name: &str) -> Option<Answer> {
-        let answer = |lookup| {
+        let answer = |lookup, names| {
             Some(Answer {
                 id,
                 lookup,
+                names,
                 refusal: None,
             })
         };
         let Ok(asked) = AskedName::parse(name) else {
-            return answer(Err(LookupError::Invalid));
+            return answer(Err(LookupError::Invalid), Vec::new());
         };
-        if let Some(addresses) = self.own_answer(&asked) {
-            return answer(Ok(addresses));
+        if let Some((addresses, names)) = self.own_answer(&asked) {
+            return answer(Ok(addresses), names);
         }
         let mut servers = self.system_servers();
         let given = &self.service.servers;
@@ -154,6 +157,7 @@ impl Lookups {
             return Some(Answer {
                 id,
                 lookup: Err(LookupError::Refused),
+                names: Vec::new(),
                 refusal: Some(Refusal::Lookup {
                     name: asked.name.to_string(),
                     reason: policy.lookup_refusal(&asked.name),
@@ -161,7 +165,7 @@ impl Lookups {
             });
         }
         if self.waiting.len() + self.asked >= MOST_PENDING {
-            return answer(Err(LookupError::Temporary));
+            return answer(Err(LookupError::Temporary), Vec::new());
         }
         let question = Question {
             asked: asked.name,
@@ -190,21 +194,19 @@ impl Lookups {
 
     /// What needs no server: the machine itself, and what the user said himself. It tells nobody anything,
     /// so it needs no grant.
-    fn own_answer(&self, asked: &AskedName) -> Option<Vec<IpAddr>> {
+    fn own_answer(&self, asked: &AskedName) -> Option<(Vec<IpAddr>, Vec<PinnedName>)> {
         let hosts = self.service.hosts.iter();
         let mapped: Vec<IpAddr> = hosts
             .filter(|host| host.name == asked.name)
             .map(HostGrant::answer)
             .collect();
         if !mapped.is_empty() {
-            self.service
-                .pin(&asked.name, Source::Map, &mapped, MAPPED_TIME);
-            return Some(mapped);
+            let names = [&asked.name];
+            let names = self.service.pin(names, Source::Map, &mapped, MAPPED_TIME);
+            return Some((mapped, names));
         }
-        asked
-            .name
-            .is_localhost()
-            .then(|| vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()])
+        let own = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        asked.name.is_localhost().then(|| (own(), Vec::new()))
     }
 
     /// Gives what waits to threads.
@@ -225,12 +227,7 @@ impl Lookups {
                 .name("lookup".to_owned())
                 .stack_size(STACK_BYTES)
                 .spawn(move || {
-                    let (lookup, refusal) = worker.look_up(question);
-                    let answer = Answer {
-                        id,
-                        lookup,
-                        refusal,
-                    };
+                    let answer = worker.look_up(id, &question);
                     tell(&answers, &done, answer);
                 });
             match started {
@@ -240,6 +237,7 @@ impl Lookups {
                     let answer = Answer {
                         id,
                         lookup: Err(LookupError::Temporary),
+                        names: Vec::new(),
                         refusal: None,
                     };
                     tell(&self.answers.0, &self.done, answer);
@@ -283,16 +281,29 @@ impl Drop for Lookups {
 }
 
 impl NameService {
-    /// Notes what a name leads to, if it is one that may be looked up.
-    fn pin(&self, name: &HostName, source: Source, addresses: &[IpAddr], time_to_live: Duration) {
-        if self.network.policy.may_look_up(name) {
-            let mut pins = self
-                .network
-                .pins
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+    /// Notes what names lead to, those that may be looked up, and says which these are.
+    fn pin<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a HostName>,
+        source: Source,
+        addresses: &[IpAddr],
+        time_to_live: Duration,
+    ) -> Vec<PinnedName> {
+        let may_be = |name: &&HostName| self.network.policy.may_look_up(name);
+        let mut pins = self
+            .network
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let names = names.into_iter().filter(may_be);
+        let pinned = names.map(|name| {
             pins.pin(name, source, addresses, time_to_live, Instant::now());
-        }
+            PinnedName {
+                name: name.clone(),
+                source,
+            }
+        });
+        pinned.collect()
     }
 }
 
@@ -322,15 +333,22 @@ struct Worker {
 }
 
 impl Worker {
-    fn look_up(&self, question: Question) -> (Lookup, Option<Refusal>) {
-        match self.resolve(&question) {
+    fn look_up(&self, id: u32, question: &Question) -> Answer {
+        let mut names = Vec::new();
+        let (lookup, refusal) = match self.resolve(question) {
             Ok(Resolution::Found {
                 name,
                 addresses,
                 time_to_live_seconds,
             }) => {
                 let time_to_live = Duration::from_secs(time_to_live_seconds.into());
-                (self.found(&question, name, addresses, time_to_live), None)
+                match self.found(question, name, addresses, time_to_live) {
+                    Ok((addresses, pinned)) => {
+                        names = pinned;
+                        (Ok(addresses), None)
+                    }
+                    Err(error) => (Err(error), None),
+                }
             }
             Ok(Resolution::Nothing) => (Err(LookupError::Unresolvable), None),
             Ok(Resolution::Truncated { .. }) => (Err(LookupError::Temporary), None),
@@ -345,6 +363,12 @@ impl Worker {
                 (Err(LookupError::Temporary), Some(refusal))
             }
             Err(error) => (Err(error), None),
+        };
+        Answer {
+            id,
+            lookup,
+            names,
+            refusal,
         }
     }
 
@@ -355,7 +379,7 @@ impl Worker {
         name: u8,
         addresses: Vec<IpAddr>,
         time_to_live: Duration,
-    ) -> Lookup {
+    ) -> Result<(Vec<IpAddr>, Vec<PinnedName>), LookupError> {
         let name = question.names.get(usize::from(name));
         let name = name.ok_or(LookupError::Temporary)?;
         let mut addresses: Vec<IpAddr> = addresses
@@ -368,12 +392,11 @@ impl Worker {
         } else {
             Source::Servers
         };
-        for name in [name, &question.asked] {
-            self.service.pin(name, source, &addresses, time_to_live);
-        }
+        let names = [name, &question.asked];
+        let names = self.service.pin(names, source, &addresses, time_to_live);
         // The kernel knows a way to the first ones; of those IPv6 goes before IPv4 (RFC 6724).
         addresses.sort_by_cached_key(|address| (!has_route(*address), address.is_ipv4()));
-        Ok(addresses)
+        Ok((addresses, names))
     }
 
     /// Asks the servers, when it is this lookup's turn.

@@ -1,7 +1,8 @@
 //! Work on a program in a locked role: compiling it, telling what it is.
 
+use crate::failed::Failed;
 use crate::relay::Relay;
-use crate::session::{Event, Failed, Session};
+use crate::session::{Caller, Event, Session};
 use crate::{Observer, Outcome};
 use libc::{STDERR_FILENO, STDIN_FILENO, STDOUT_FILENO};
 use lighter_boundary::sys::signal::SignalEvents;
@@ -53,7 +54,7 @@ pub fn play_role(
             return Ok(Err(Outcome::TimedOut));
         }
         let next_report = Instant::now() + PROGRESS_INTERVAL;
-        match session.next(signals, &mut relay, Some(next_report))? {
+        match session.next(Caller::Signals(signals), &mut relay, Some(next_report))? {
             Event::Message(FromRunner::Ended(End::Failed(failure))) => {
                 return Ok(Err(failure.into()));
             }
@@ -74,7 +75,7 @@ pub fn play_role(
             }
             Event::Signal(libc::SIGTSTP) => stop(&session),
             // It has no network to be refused something of.
-            Event::Signal(_) | Event::Refused(_) => {}
+            Event::Signal(_) | Event::Refused(_) | Event::Over => {}
             Event::Deadline => observer.waiting(start.elapsed()),
             Event::Ended(Exit::Code(0)) => {
                 return Ok(last.ok_or_else(|| Outcome::Misbehaved {
@@ -87,7 +88,7 @@ pub fn play_role(
 }
 
 /// What a role has for streams: nothing of the caller's, since what it has to say it says in frames.
-fn nowhere() -> Result<File, Failed> {
+pub(crate) fn nowhere() -> Result<File, Failed> {
     File::options()
         .read(true)
         .write(true)

@@ -1,8 +1,10 @@
 //! A run in the foreground: the caller's streams, the caller's signals, one guest.
 
+use crate::egress::{EgressService, Links};
+use crate::failed::{Failed, keeper_failed};
 use crate::relay::Relay;
 use crate::role::{ended_early, stop};
-use crate::session::{Event, Failed, Session, keeper_failed};
+use crate::session::{Caller, Event, Session};
 use crate::{NameService, Observer, Outcome};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Ids, Layout, Network, Root, Spec};
@@ -49,6 +51,8 @@ pub struct RunRequest<'a> {
     pub network: Option<Arc<Network>>,
     /// How its names are found, if it has a network.
     pub names: Option<Arc<NameService>>,
+    /// How its requests are sent, if it may send some.
+    pub egress: Option<Arc<EgressService>>,
     /// How large its code is, in bytes, if its memory is limited.
     pub code_bytes: u64,
     /// The streams.
@@ -87,6 +91,13 @@ pub fn run(
     let wiring = Wiring::make(request.streams, &mut relay)?;
     let mut descriptors = wiring.descriptors();
     descriptors.extend(request.coredump.map(|file| (file, COREDUMP_FD)));
+    let links = request
+        .egress
+        .map(|service| Links::make(service, request.limits));
+    let (links, their_links) = links.transpose()?.unzip();
+    descriptors.extend(Links::descriptors(
+        their_links.as_deref().unwrap_or_default(),
+    ));
     let spec = Spec {
         descriptors,
         root: request.root,
@@ -98,6 +109,7 @@ pub fn run(
     let mut session = Session::start(boundary, spec, request.network)?;
     session.set_code_bytes(request.code_bytes);
     session.set_names(request.names);
+    session.set_links(links);
     let bundle = bundle(&Start {
         layout: session.layout(),
         terminals: wiring.terminals,
@@ -105,6 +117,7 @@ pub fn run(
     });
     // The runner's ends of the pipes are the runner's alone, so that their end is seen.
     drop(wiring);
+    drop(their_links);
     session.order(Task::Run(Box::new(bundle)))?;
     Run {
         observer,
@@ -176,7 +189,8 @@ impl Run<'_> {
     ) -> Result<Outcome, Failed> {
         loop {
             let wakes = [self.deadline, self.tell_at, self.settle_at];
-            match session.next(signals, relay, wakes.into_iter().flatten().min())? {
+            let wake = wakes.into_iter().flatten().min();
+            match session.next(Caller::Signals(signals), relay, wake)? {
                 Event::Deadline if is_past(self.settle_at) => {
                     self.settle_at = None;
                     session.settle();
@@ -211,7 +225,7 @@ impl Run<'_> {
                     return Ok(Outcome::Interrupted(signal));
                 }
                 Event::Signal(libc::SIGTSTP) => stop(session),
-                Event::Signal(_) => {}
+                Event::Signal(_) | Event::Over => {}
                 // It is gone, and somebody is slow to take what it wrote.
                 Event::Deadline if session.has_exited() => self.deadline = None,
                 Event::Deadline => {
@@ -240,9 +254,11 @@ impl Run<'_> {
                 self.observer.loaded();
                 self.deadline = self.time_limit.map(|limit| Instant::now() + limit);
             }
-            // That one is the keeper's own.
-            FromRunner::Refused(Refusal::Unanswered { .. }) => {
-                self.misbehaved("it spoke of name servers");
+            // Those are the keeper's own.
+            FromRunner::Refused(
+                Refusal::Unanswered { .. } | Refusal::Unsent { .. } | Refusal::Certificate { .. },
+            ) => {
+                self.misbehaved("it spoke of what it cannot know");
             }
             FromRunner::Refused(refusal) => self.hear_refusal(refusal),
             FromRunner::Ended(end) => {
@@ -260,6 +276,7 @@ impl Run<'_> {
             | FromRunner::Inspected(_)
             | FromRunner::Resolved(_)
             | FromRunner::LooksUp { .. }
+            | FromRunner::Reaches { .. }
             | FromRunner::Asks { .. } => {
                 self.misbehaved("it answered what it was not asked");
             }

@@ -1,12 +1,13 @@
 //! One runner and the keeper's conversation with it.
 
+use crate::egress::{Links, decide, literal, unfound};
+use crate::failed::{Failed, keeper_failed};
 use crate::lookups::{Answer, Lookups, MOST_WORKERS, NameService, wait};
 use crate::relay::Relay;
 use lighter_boundary::sys::signal::SignalEvents;
-use lighter_boundary::{
-    Boundary, Exit, Files, Layout, Network, Refusals, Spec, StartError, Workload,
-};
-use lighter_types::limits::{Limits, RUNTIME_THREADS};
+use lighter_boundary::{Boundary, Exit, Files, Layout, Network, Refusals, Spec, Workload};
+use lighter_types::egress::{Origin, Reached};
+use lighter_types::limits::{EGRESS_THREADS, Limits, RUNTIME_THREADS};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
     CONTROL_FD, Confinement, FROM_RUNNER_BYTES, FromRunner, Order, TO_RUNNER_BYTES, Task, ToRunner,
@@ -16,69 +17,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
-use std::fmt;
-use std::io;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Why the keeper could not do its part.
-#[derive(Debug)]
-pub enum Failed {
-    /// The runner did not start.
-    Start(StartError),
-    /// The keeper's own resources failed.
-    Keeper {
-        /// What it was doing.
-        action: &'static str,
-        /// The kernel's error.
-        source: io::Error,
-    },
-    /// Arguments, environment and secrets together are too long.
-    TooLong,
-    /// One of the caller's standard streams is a directory: a way out of the runner's root.
-    DirectoryAsStream {
-        /// Which one.
-        name: &'static str,
-    },
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start(error) => error.fmt(formatter),
-            Self::Keeper { action, .. } => write!(formatter, "could not {action}"),
-            Self::TooLong => write!(
-                formatter,
-                "arguments, environment and secrets are longer than {} MiB together",
-                TO_RUNNER_BYTES >> 20
-            ),
-            Self::DirectoryAsStream { name } => {
-                write!(
-                    formatter,
-                    "{name} is a directory, which no program can read or write"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for Failed {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Start(error) => error.source(),
-            Self::Keeper { source, .. } => Some(source),
-            Self::TooLong | Self::DirectoryAsStream { .. } => None,
-        }
-    }
-}
-
-pub(crate) fn keeper_failed(action: &'static str) -> impl Fn(Errno) -> Failed {
-    move |error| Failed::Keeper {
-        action,
-        source: error.into(),
-    }
-}
 
 /// What happened next.
 #[derive(Debug)]
@@ -95,6 +37,57 @@ pub(crate) enum Event {
     Signal(i32),
     /// The deadline passed.
     Deadline,
+    /// Nobody needs it any more.
+    Over,
+}
+
+/// What a session waits for, besides what it relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Caller,
+    /// The runner's words.
+    Control,
+    /// Its end.
+    Exit,
+    Refusals,
+    /// Answers for names.
+    Lookups,
+    /// The first call that waits.
+    Call,
+    /// The first bytes of a link.
+    Link,
+}
+
+/// Who has a session attended to.
+#[derive(Clone, Copy)]
+pub(crate) enum Caller<'a> {
+    /// The user, by signals.
+    Signals(&'a SignalEvents),
+    /// A thread of this process, which ends it by this.
+    Thread(BorrowedFd<'a>),
+}
+
+impl Caller<'_> {
+    fn event(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Signals(signals) => signals.as_fd(),
+            Self::Thread(end) => end.as_fd(),
+        }
+    }
+
+    /// What it wants, which is readable.
+    fn next(&self) -> Result<Option<Event>, Failed> {
+        match self {
+            Self::Thread(_) => Ok(Some(Event::Over)),
+            Self::Signals(signals) => {
+                let signal = signals.next().map_err(|source| Failed::Keeper {
+                    action: "read a signal",
+                    source,
+                })?;
+                Ok(signal.map(Event::Signal))
+            }
+        }
+    }
 }
 
 /// The most messages that are taken in one second; a runner that sends more has to wait.
@@ -109,6 +102,9 @@ pub(crate) struct Session {
     network: Option<Arc<Network>>,
     names: Option<Arc<NameService>>,
     lookups: Option<Lookups>,
+    /// Lookups that are for requests, and for which.
+    reaching: HashMap<u32, Origin>,
+    links: Option<Links>,
     refusals: Option<Arc<Refusals>>,
     untold: Vec<Refusal>,
     incoming: Vec<u8>,
@@ -151,6 +147,8 @@ impl Session {
             network,
             names: None,
             lookups: None,
+            reaching: HashMap::new(),
+            links: None,
             refusals: None,
             untold: Vec::new(),
             incoming: Vec::new(),
@@ -175,6 +173,16 @@ impl Session {
         self.names = names;
     }
 
+    /// Tells by what the runner's requests leave.
+    pub(crate) fn set_links(&mut self, links: Option<Links>) {
+        self.links = links;
+    }
+
+    /// Tells whose threads are counted with its own.
+    pub(crate) fn share_threads(&mut self, others: Limits) {
+        self.limits.threads = others.threads;
+    }
+
     /// What the guest is held to.
     pub(crate) fn limits(&self) -> Limits {
         self.limits
@@ -182,9 +190,12 @@ impl Session {
 
     /// What the runner's own lock has to hold.
     fn confinement(&self) -> Confinement {
-        // Who looks names up for it has its user id.
-        let lookups = self.names.as_ref().map_or(0, |_| MOST_WORKERS.into());
-        let threads = self.limits.most_threads() + RUNTIME_THREADS + lookups;
+        // Who looks names up and sends requests for it has its user id.
+        let companions = self
+            .names
+            .as_ref()
+            .map_or(0, |_| u32::from(MOST_WORKERS) + EGRESS_THREADS);
+        let threads = self.limits.most_threads() + RUNTIME_THREADS + companions;
         Confinement {
             has_own_root: self.workload.layout().files != Files::Hosts,
             may_lack_parts: self.workload.may_lack_parts(),
@@ -238,8 +249,27 @@ impl Session {
         Ok(None)
     }
 
+    /// Finds out where requests for an origin may go, for who sends them.
+    fn reach(&mut self, id: u32, origin: Origin) -> Result<Option<Event>, Failed> {
+        let service = self.names.as_ref();
+        let Some(service) = service.filter(|service| service.network.sends_requests) else {
+            let reason = "it asked where requests may go".to_owned();
+            return Ok(Some(Event::Misbehaved(reason)));
+        };
+        if let Some(address) = literal(&origin.host) {
+            let decided = decide(&service.network, &origin, &[address], &[]);
+            return Ok(self.tell_reached(id, decided));
+        }
+        let name = origin.host.clone();
+        if self.reaching.insert(id, origin).is_some() {
+            let reason = "it asked two things at once".to_owned();
+            return Ok(Some(Event::Misbehaved(reason)));
+        }
+        self.look_up(id, &name)
+    }
+
     /// Looks a name up for the runner.
-    fn look_up(&mut self, id: u32, name: String) -> Result<Option<Event>, Failed> {
+    fn look_up(&mut self, id: u32, name: &str) -> Result<Option<Event>, Failed> {
         let Some(service) = &self.names else {
             let reason = "it asked for a name without a network".to_owned();
             return Ok(Some(Event::Misbehaved(reason)));
@@ -252,7 +282,7 @@ impl Session {
                 none.insert(lookups)
             }
         };
-        let answer = lookups.ask(id, &name);
+        let answer = lookups.ask(id, name);
         Ok(answer.and_then(|answer| self.tell_found(answer)))
     }
 
@@ -261,11 +291,38 @@ impl Session {
         self.tell(&ToRunner::Drain)
     }
 
-    /// Tells the runner what became of a lookup.
+    /// Tells the runner what became of a lookup, or of a request that it was for.
     fn tell_found(&mut self, answer: Answer) -> Option<Event> {
-        self.untold.extend(answer.refusal);
-        let Answer { id, lookup, .. } = answer;
-        self.tell(&ToRunner::Found { id, lookup })
+        let Answer {
+            id,
+            lookup,
+            names,
+            refusal,
+        } = answer;
+        let (Some(origin), Some(service)) = (self.reaching.remove(&id), &self.names) else {
+            self.untold.extend(refusal);
+            return self.tell(&ToRunner::Found { id, lookup });
+        };
+        let decided = match (lookup, refusal) {
+            (Ok(addresses), _) => decide(&service.network, &origin, &addresses, &names),
+            (Err(error), Some(Refusal::Lookup { reason, .. })) => {
+                let refusal = Refusal::Request {
+                    origin: origin.to_text(),
+                    address: None,
+                    reason,
+                };
+                (Err(unfound(error)), Some(refusal))
+            }
+            (Err(error), refusal) => (Err(unfound(error)), refusal),
+        };
+        self.tell_reached(id, decided)
+    }
+
+    /// Tells who sends requests where some may go.
+    fn tell_reached(&mut self, id: u32, decided: (Reached, Option<Refusal>)) -> Option<Event> {
+        let (reached, refusal) = decided;
+        self.untold.extend(refusal);
+        self.tell(&ToRunner::Reached { id, reached })
     }
 
     /// Says something, if there is room for it: a keeper waits for nobody.
@@ -322,7 +379,7 @@ impl Session {
     /// Waits for what happens next, relaying streams meanwhile.
     pub(crate) fn next(
         &mut self,
-        signals: &SignalEvents,
+        caller: Caller<'_>,
         relay: &mut Relay,
         deadline: Option<Instant>,
     ) -> Result<Event, Failed> {
@@ -335,7 +392,11 @@ impl Session {
                     Some(event) => return Ok(event),
                     None => continue,
                 },
-                Ok(Some(FromRunner::LooksUp { id, name })) => match self.look_up(id, name)? {
+                Ok(Some(FromRunner::LooksUp { id, name })) => match self.look_up(id, &name)? {
+                    Some(event) => return Ok(event),
+                    None => continue,
+                },
+                Ok(Some(FromRunner::Reaches { id, origin })) => match self.reach(id, origin)? {
                     Some(event) => return Ok(event),
                     None => continue,
                 },
@@ -347,6 +408,11 @@ impl Session {
             if self.has_exited && !self.has_hung_up {
                 self.receive();
                 continue;
+            }
+            if self.has_exited
+                && let Some(links) = &mut self.links
+            {
+                links.wind_down();
             }
             if self.has_exited && self.take_refusals() {
                 continue;
@@ -361,7 +427,7 @@ impl Session {
             if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(Event::Deadline);
             }
-            if let Some(event) = self.wait(signals, relay, deadline, now)? {
+            if let Some(event) = self.wait(caller, relay, deadline, now)? {
                 return Ok(event);
             }
         }
@@ -370,51 +436,89 @@ impl Session {
     /// Polls once.
     fn wait(
         &mut self,
-        signals: &SignalEvents,
+        caller: Caller<'_>,
         relay: &mut Relay,
         deadline: Option<Instant>,
         now: Instant,
     ) -> Result<Option<Event>, Failed> {
-        let listens = !self.has_hung_up && self.budget > 0;
-        let mut wake = deadline.map(|deadline| deadline.duration_since(now));
-        let mut wake_within =
-            |time: Duration| wake = Some(wake.map_or(time, |wake| wake.min(time)));
-        if self.budget == 0 {
-            wake_within(Duration::from_secs(1));
+        let ready = self.poll(caller, relay, deadline, now)?;
+        if ready.contains(&Source::Caller)
+            && let Some(event) = caller.next()?
+        {
+            return Ok(Some(event));
         }
-        if let Some(time) = relay.pause() {
-            wake_within(time);
+        if ready.contains(&Source::Call) {
+            self.workload.answer_calls().map_err(Failed::Start)?;
         }
-        let mut polled = vec![PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN)];
-        if listens {
-            polled.push(PollFd::from_borrowed_fd(
-                self.control.as_fd(),
-                PollFlags::IN,
-            ));
+        if let Some(links) = &mut self.links {
+            links.look_after();
+            if ready.contains(&Source::Link) {
+                links.start();
+            }
         }
-        let exit_at = polled.len();
-        if !self.has_exited {
-            let exit = self.workload.exit_event();
-            polled.push(PollFd::from_borrowed_fd(exit, PollFlags::IN));
+        if ready.contains(&Source::Lookups) {
+            let found = self.lookups.as_mut().map(Lookups::take);
+            for answer in found.into_iter().flatten() {
+                if let Some(event) = self.tell_found(answer) {
+                    return Ok(Some(event));
+                }
+            }
         }
-        let refusals_at = polled.len();
-        if let Some(refusals) = &self.refusals {
-            polled.push(PollFd::from_borrowed_fd(refusals.as_fd(), PollFlags::IN));
+        if ready.contains(&Source::Refusals) {
+            self.take_refusals();
         }
-        let lookups_at = polled.len();
-        if let Some(lookups) = &self.lookups {
-            polled.push(PollFd::from_borrowed_fd(lookups.event(), PollFlags::IN));
+        if ready.contains(&Source::Control) {
+            self.receive();
+        } else if ready.contains(&Source::Exit) {
+            self.has_exited = true;
         }
-        let call_at = polled.len();
-        if let Some(call) = self.workload.call_event() {
-            polled.push(PollFd::from_borrowed_fd(call, PollFlags::IN));
-        }
-        let relayed_from = polled.len();
-        relay.register(&mut polled);
-        let timeout = wake.map(|wake| Timespec {
+        Ok(None)
+    }
+
+    /// Waits for whatever comes first, relays what is to be relayed, and says what else there is.
+    fn poll(
+        &self,
+        caller: Caller<'_>,
+        relay: &mut Relay,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<Vec<Source>, Failed> {
+        let wakes = [
+            deadline.map(|deadline| deadline.duration_since(now)),
+            (self.budget == 0).then_some(Duration::from_secs(1)),
+            relay.pause(),
+        ];
+        let timeout = wakes.into_iter().flatten().min().map(|wake| Timespec {
             tv_sec: i64::try_from(wake.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(wake.subsec_nanos()),
         });
+        let listens = !self.has_hung_up && self.budget > 0;
+        let links = self.links.as_ref();
+        let sources = [
+            (Source::Caller, Some(caller.event())),
+            (Source::Control, listens.then(|| self.control.as_fd())),
+            (
+                Source::Exit,
+                (!self.has_exited).then(|| self.workload.exit_event()),
+            ),
+            (
+                Source::Refusals,
+                self.refusals.as_ref().map(|own| own.as_fd()),
+            ),
+            (
+                Source::Refusals,
+                links.map(|links| links.refusals().as_fd()),
+            ),
+            (Source::Lookups, self.lookups.as_ref().map(Lookups::event)),
+            (Source::Call, self.workload.call_event()),
+            (Source::Link, links.and_then(Links::event)),
+        ];
+        let (names, mut polled): (Vec<Source>, Vec<PollFd<'_>>) = sources
+            .into_iter()
+            .filter_map(|(source, event)| Some((source, event?)))
+            .map(|(source, event)| (source, PollFd::from_borrowed_fd(event, PollFlags::IN)))
+            .unzip();
+        relay.register(&mut polled);
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(keeper_failed("wait for the runner")(error)),
@@ -424,43 +528,20 @@ impl Session {
             .map(|polled| !polled.revents().is_empty())
             .collect();
         drop(polled);
-        relay.pump(ready.get(relayed_from..).unwrap_or_default());
-        if ready.first() == Some(&true)
-            && let Some(signal) = signals.next().map_err(|source| Failed::Keeper {
-                action: "read a signal",
-                source,
-            })?
-        {
-            return Ok(Some(Event::Signal(signal)));
-        }
-        if relayed_from > call_at && ready.get(call_at) == Some(&true) {
-            self.workload.answer_calls().map_err(Failed::Start)?;
-        }
-        if call_at > lookups_at && ready.get(lookups_at) == Some(&true) {
-            let found = self.lookups.as_mut().map(Lookups::take);
-            for answer in found.into_iter().flatten() {
-                if let Some(event) = self.tell_found(answer) {
-                    return Ok(Some(event));
-                }
-            }
-        }
-        if lookups_at > refusals_at && ready.get(refusals_at) == Some(&true) {
-            self.take_refusals();
-        }
-        if listens && ready.get(1) == Some(&true) {
-            self.receive();
-        } else if !self.has_exited && ready.get(exit_at) == Some(&true) {
-            self.has_exited = true;
-        }
-        Ok(None)
+        relay.pump(ready.get(names.len()..).unwrap_or_default());
+        let ready = names.into_iter().zip(ready);
+        Ok(ready
+            .filter_map(|(name, is_ready)| is_ready.then_some(name))
+            .collect())
     }
 
     /// Takes what was refused since the last time; whether there was something.
     fn take_refusals(&mut self) -> bool {
-        let Some(refusals) = &self.refusals else {
-            return false;
-        };
-        self.untold.extend(refusals.take().into_iter().rev());
+        let own = self.refusals.as_ref().map(|refusals| refusals.take());
+        let of_links = self.links.as_mut().map(Links::take_refusals);
+        let refusals = own.into_iter().chain(of_links).flatten();
+        let refusals: Vec<Refusal> = refusals.collect();
+        self.untold.extend(refusals.into_iter().rev());
         !self.untold.is_empty()
     }
 

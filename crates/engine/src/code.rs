@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<FromRunner, Error> {
         let bounds = match &request.task {
             Task::Compile(order) | Task::Inspect(order) => order.bounds,
-            Task::Run(_) | Task::Resolve(_) => Bounds::for_program(size_bytes),
+            Task::Run(_) | Task::Resolve(_) | Task::Egress(_) => Bounds::for_program(size_bytes),
         };
         let mut progress = Progress {
             observer,

@@ -13,6 +13,7 @@
 mod cache;
 mod code;
 mod coredump;
+mod egress;
 mod engine;
 mod error;
 mod explain;

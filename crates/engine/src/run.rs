@@ -4,14 +4,16 @@ use crate::Error;
 use crate::cache::{CODE_FILE, Cache, Code};
 use crate::code::failure_error;
 use crate::coredump::Coredump;
+use crate::egress;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
 use crate::network;
 use crate::program::{self, Program, ProgramSource};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::{Content, Ids, Mount, Network, Root};
-use lighter_container::{NameService, Outcome, RunRequest, Start, Streams};
+use lighter_container::{EgressService, NameService, Outcome, RunRequest, Start, Streams};
 use lighter_types::bundle::{Bundle, Entry, GuestNetwork};
+use lighter_types::egress::Credential;
 use lighter_types::escape::escape;
 use lighter_types::grant::{Grant, Grants, Setting};
 use lighter_types::http::HttpSettings;
@@ -72,6 +74,8 @@ impl Engine {
         self.warn_of_what_is_missing(observer);
         let program = program::open(&options.program)?;
         let secrets = mounts::read_secrets(&options.grants, find_variable)?;
+        let credentials = egress::read_credentials(&options.grants, find_variable)?;
+        let authorities = egress::read_authorities(&options.grants)?;
         // What is kept and hidden from mounts has to be there before they are looked at.
         let cache = self.cache(observer);
         if options.grants.mounts().next().is_some() {
@@ -95,6 +99,8 @@ impl Engine {
         let run = Run {
             options: &options,
             secrets: &secrets,
+            credentials: &credentials,
+            authorities: &authorities,
             mounts: &mounts,
             network: network.as_ref(),
             workers: workers(&options, network.as_deref()),
@@ -162,7 +168,8 @@ impl Engine {
             },
             limits: run.limits(code),
             network: run.network.map(Arc::clone),
-            names: self.names(run)?,
+            names: self.names(run.options, run.network)?,
+            egress: self.egress(run, code)?,
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
@@ -180,12 +187,36 @@ impl Engine {
         Ok(outcome)
     }
 
-    /// How a run with a network finds names.
-    fn names(&self, run: &Run<'_>) -> Result<Option<Arc<NameService>>, Error> {
-        let Some(network) = run.network else {
+    /// How a component sends requests that may send some.
+    fn egress(&self, run: &Run<'_>, code: &Code) -> Result<Option<Arc<EgressService>>, Error> {
+        let Some(network) = run
+            .network
+            .and_then(|network| egress::network(network, code.kind))
+        else {
             return Ok(None);
         };
-        let grants = &run.options.grants;
+        let names = self.names(run.options, Some(&network))?;
+        let boundary: Arc<ProcessBoundary> = Arc::clone(&self.boundary);
+        let service = names.map(|names| EgressService {
+            boundary,
+            empty_directory: names.empty_directory.clone(),
+            network,
+            names,
+            order: egress::order(run.credentials.to_vec(), run.authorities.to_vec()),
+        });
+        Ok(service.map(Arc::new))
+    }
+
+    /// How a run with a network finds names.
+    fn names(
+        &self,
+        options: &RunOptions,
+        network: Option<&Arc<Network>>,
+    ) -> Result<Option<Arc<NameService>>, Error> {
+        let Some(network) = network else {
+            return Ok(None);
+        };
+        let grants = &options.grants;
         let boundary: Arc<ProcessBoundary> = Arc::clone(&self.boundary);
         Ok(Some(Arc::new(NameService {
             boundary,
@@ -232,6 +263,9 @@ impl lighter_container::Observer for Listener<'_> {
 struct Run<'a> {
     options: &'a RunOptions,
     secrets: &'a [Secret],
+    credentials: &'a [Credential],
+    /// Certificates of authorities that the user believes besides the system's, as PEM.
+    authorities: &'a [u8],
     mounts: &'a [Mount],
     network: Option<&'a Arc<Network>>,
     /// How many processors it may use at once, if it may answer requests.
@@ -318,6 +352,7 @@ impl Run<'_> {
             },
             network: self.network.map(|network| GuestNetwork {
                 published: network::guest_ports(&self.options.grants, network),
+                has_egress: egress::network(network, code.kind).is_some(),
             }),
             has_coredump: self.coredump.is_some(),
         }

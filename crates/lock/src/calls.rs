@@ -13,6 +13,8 @@ pub enum Role {
     Inspect,
     /// Asks name servers.
     Resolve,
+    /// Sends requests.
+    Egress,
 }
 
 /// What a call is there for.
@@ -29,7 +31,7 @@ pub enum Group {
     /// Where the code is sealed with a filter of its own: kernels without a seal on executable
     /// memory (before Linux 6.3), and roles without a root of their own.
     SealFilter,
-    /// Guests with the network.
+    /// Guests with the network, and who sends requests.
     Network,
     /// Guests with ports that the host shows.
     Published,
@@ -100,7 +102,8 @@ pub fn calls(role: Role) -> impl Iterator<Item = &'static Call> {
     CALLS.iter().filter(move |call| match call.group {
         Group::Base | Group::SealFilter => true,
         Group::Read => matches!(role, Role::Compile | Role::Inspect),
-        Group::Code | Group::Files | Group::Network | Group::Published => role == Role::Run,
+        Group::Network => matches!(role, Role::Run | Role::Egress),
+        Group::Code | Group::Files | Group::Published => role == Role::Run,
     })
 }
 
@@ -322,6 +325,15 @@ mod tests {
     fn who_asks_name_servers_gets_what_every_role_gets() {
         let mut groups = calls(Role::Resolve).map(|call| call.group);
         assert!(groups.all(|group| matches!(group, Group::Base | Group::SealFilter)));
+    }
+
+    #[test]
+    fn who_sends_requests_gets_sockets_besides() {
+        let mut groups = calls(Role::Egress).map(|call| call.group);
+        assert!(
+            groups
+                .all(|group| { matches!(group, Group::Base | Group::SealFilter | Group::Network) })
+        );
     }
 
     #[test]

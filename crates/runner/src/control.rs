@@ -1,5 +1,7 @@
 //! The control socket, seen from the role.
 
+use lighter_egress::Reply;
+use lighter_types::egress::{Origin, RequestError};
 use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
@@ -23,6 +25,9 @@ pub(crate) struct Control {
     socket: Arc<Mutex<File>>,
     refusals: Mutex<BTreeSet<Refusal>>,
     lookups: Arc<Mutex<Lookups>>,
+    reaches: Arc<Mutex<Reaches>>,
+    /// By which its requests leave, those that were not used yet.
+    links: Mutex<VecDeque<OwnedFd>>,
     /// What is done when the keeper says to end.
     drain: Arc<OnceLock<Box<dyn Fn() + Send + Sync>>>,
 }
@@ -34,6 +39,13 @@ struct Lookups {
     waiting: Option<HashMap<u32, LookupReply>>,
     /// Those that the keeper is not asked yet.
     later: VecDeque<(String, LookupReply)>,
+    next: u32,
+}
+
+/// What the keeper was asked for connections, and has not answered.
+#[derive(Default)]
+struct Reaches {
+    waiting: HashMap<u32, Reply>,
     next: u32,
 }
 
@@ -55,8 +67,8 @@ impl Lookups {
     }
 }
 
-fn guard(lookups: &Mutex<Lookups>) -> MutexGuard<'_, Lookups> {
-    lookups.lock().unwrap_or_else(PoisonError::into_inner)
+fn guard<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Control {
@@ -78,6 +90,8 @@ impl Control {
             socket: Arc::new(Mutex::new(File::from(socket))),
             refusals: Mutex::default(),
             lookups: Arc::default(),
+            reaches: Arc::default(),
+            links: Mutex::default(),
             drain: Arc::default(),
         })
     }
@@ -104,6 +118,7 @@ impl Control {
             socket.try_clone()?
         };
         let lookups = Arc::clone(&self.lookups);
+        let reaches = Arc::clone(&self.reaches);
         let drain = Arc::clone(&self.drain);
         let hear = move || {
             while let Ok(message) = read(&mut reading) {
@@ -112,6 +127,12 @@ impl Control {
                     ToRunner::Drain => {
                         if let Some(drain) = drain.get() {
                             drain();
+                        }
+                    }
+                    ToRunner::Reached { id, reached } => {
+                        let reply = guard(&reaches).waiting.remove(&id);
+                        if let Some(reply) = reply {
+                            reply(reached);
                         }
                     }
                     // It is told once, before this thread is there.
@@ -131,12 +152,22 @@ impl Control {
     pub(crate) fn hear_drain(&self, drain: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
         // There is one server in a process.
         let _ = self.drain.set(Box::new(drain));
+        self.hear_from_now_on()
+    }
+
+    /// Sees to it that the keeper's answers are heard.
+    fn hear_from_now_on(&self) -> io::Result<()> {
         let mut lookups = guard(&self.lookups);
         if lookups.waiting.is_none() {
             self.hear_answers()?;
             lookups.waiting = Some(HashMap::new());
         }
         Ok(())
+    }
+
+    /// Keeps what its requests leave by.
+    pub(crate) fn set_links(&self, links: VecDeque<OwnedFd>) {
+        *guard(&self.links) = links;
     }
 
     /// Sends a message. If the keeper is gone there is nobody to tell, and the process is about
@@ -198,15 +229,11 @@ impl lighter_wasm::Host for Control {
     }
 
     fn look_up(&self, name: String, reply: LookupReply) {
+        if self.hear_from_now_on().is_err() {
+            return reply(Err(LookupError::Temporary));
+        }
         let question = {
             let mut lookups = guard(&self.lookups);
-            if lookups.waiting.is_none() {
-                if self.hear_answers().is_err() {
-                    drop(lookups);
-                    return reply(Err(LookupError::Temporary));
-                }
-                lookups.waiting = Some(HashMap::new());
-            }
             lookups.later.push_back((name, reply));
             lookups.next_question()
         };
@@ -217,5 +244,29 @@ impl lighter_wasm::Host for Control {
 
     fn wants_input(&self) {
         self.send(&FromRunner::WantsInput);
+    }
+
+    fn next_link(&self) -> Option<OwnedFd> {
+        guard(&self.links).pop_front()
+    }
+}
+
+impl lighter_egress::Keeper for Control {
+    fn reach(&self, origin: Origin, reply: Reply) {
+        if self.hear_from_now_on().is_err() {
+            return reply(Err(RequestError::Internal));
+        }
+        let id = {
+            let mut reaches = guard(&self.reaches);
+            let id = reaches.next;
+            reaches.next = id.wrapping_add(1);
+            reaches.waiting.insert(id, reply);
+            id
+        };
+        self.send(&FromRunner::Reaches { id, origin });
+    }
+
+    fn refused(&self, refusal: Refusal) {
+        lighter_wasm::Host::refused(self, refusal);
     }
 }

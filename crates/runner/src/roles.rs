@@ -3,10 +3,12 @@
 use crate::control::Control;
 use lighter_lock::{Bounds, Grants, Lock, LockError, Role, lock};
 use lighter_types::bundle::Bundle;
+use lighter_types::egress::EgressOrder;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{
-    ARTIFACT_BYTES, ARTIFACT_FD, Confinement, End, Failure, FromRunner, InspectOrder, Order,
-    PROGRAM_FD, ProgramFacts, Resolution, ResolveOrder, SERVER_FD, ServerLink, Task, ToRunner,
+    ARTIFACT_BYTES, ARTIFACT_FD, Confinement, EGRESS_FDS, End, Failure, FromRunner, InspectOrder,
+    LINK_FD, Order, PROGRAM_FD, ProgramFacts, Resolution, ResolveOrder, SERVER_FD, ServerLink,
+    Task, ToRunner,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
@@ -26,6 +28,7 @@ pub(crate) fn play(order: Order, control: &Arc<Control>) -> FromRunner {
             inspect(&order, confinement).map(|facts| FromRunner::Inspected(Box::new(facts)))
         }
         Task::Resolve(order) => resolve(&order, confinement).map(FromRunner::Resolved),
+        Task::Egress(order) => egress(*order, confinement, control).map(FromRunner::Ended),
     };
     played.unwrap_or_else(|failure| FromRunner::Ended(End::Failed(failure)))
 }
@@ -50,6 +53,13 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
     if let Some(listener) = lock.take_listener() {
         hand_over(listener, control)?;
     }
+    if bundle
+        .network
+        .as_ref()
+        .is_some_and(|network| network.has_egress)
+    {
+        control.set_links(EGRESS_FDS.map(|number| take(number).into()).collect());
+    }
     let loaded = lighter_wasm::load(&bundle)?;
     lock.seal_code().map_err(lock_failure)?;
     control.send(&FromRunner::Loaded);
@@ -70,7 +80,7 @@ fn hand_over(listener: OwnedFd, control: &Control) -> Result<(), Failure> {
     };
     match control.hear() {
         Ok(ToRunner::Taken) => Ok(()),
-        Ok(ToRunner::Found { .. } | ToRunner::Drain) => {
+        Ok(ToRunner::Found { .. } | ToRunner::Drain | ToRunner::Reached { .. }) => {
             Err(refused("it answered what it was not asked".to_owned()))
         }
         Err(error) => Err(refused(error.to_string())),
@@ -118,6 +128,40 @@ fn resolve(order: &ResolveOrder, confinement: Confinement) -> Result<Resolution,
     };
     locked(Role::Resolve, &without_files(bounds, confinement))?;
     Ok(crate::resolve::resolve(order, &sockets))
+}
+
+/// The memory that the role which sends requests may write to, in bytes.
+const EGRESS_BYTES: u64 = 512 << 20;
+
+fn egress(
+    order: EgressOrder,
+    confinement: Confinement,
+    control: &Arc<Control>,
+) -> Result<End, Failure> {
+    let links = LINK_FD..LINK_FD.saturating_add(order.links.into());
+    let links: Vec<OwnedFd> = links.map(|number| take(number).into()).collect();
+    let bounds = Bounds {
+        data_bytes: Some(EGRESS_BYTES),
+        address_bytes: None,
+        cpu_seconds: None,
+        file_bytes: Some(0),
+        threads: confinement.threads,
+    };
+    let grants = Grants {
+        has_network: confinement.has_network,
+        ..without_files(bounds, confinement)
+    };
+    let mut lock = locked(Role::Egress, &grants)?;
+    if let Some(listener) = lock.take_listener() {
+        hand_over(listener, control)?;
+    }
+    lighter_memory::keep_per_thread();
+    let keeper = Arc::clone(control) as Arc<dyn lighter_egress::Keeper>;
+    let failed = |error: std::io::Error| Failure::Internal {
+        reason: format!("could not send requests: {error}"),
+    };
+    lighter_egress::serve(order, links, keeper).map_err(failed)?;
+    Ok(End::Exited(0))
 }
 
 /// What a role is granted that has nothing but its descriptors.

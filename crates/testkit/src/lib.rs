@@ -20,11 +20,13 @@
 )]
 
 mod absent;
+mod authority;
 mod cache;
 mod example;
 mod execution;
 mod fetch;
 mod name_server;
+mod nginx;
 mod policy_table;
 pub mod programs;
 mod terminal;
@@ -32,9 +34,11 @@ mod user;
 mod workspace;
 
 pub use absent::{absent, is_ci, require};
+pub use authority::{Authority, Certificate, Validity};
 pub use example::example;
 pub use execution::{Execution, Outcome};
 pub use name_server::{NameServer, Reply};
+pub use nginx::Nginx;
 pub use policy_table::{POLICY_TABLE, PolicyRow, answer_everywhere};
 pub use terminal::Terminal;
 pub use user::{ORDINARY_ID, is_root};

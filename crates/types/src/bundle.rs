@@ -64,6 +64,8 @@ pub struct Preopen {
 pub struct GuestNetwork {
     /// Its ports that the host shows.
     pub published: Vec<PublishedPort>,
+    /// Whether it sends requests: then [`crate::runner_protocol::EGRESS_FDS`] are there.
+    pub has_egress: bool,
 }
 
 /// A tree of files that the runner may open.

@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod cpu;
 pub mod digest;
+pub mod egress;
 pub mod error;
 pub mod escape;
 pub mod exit;

@@ -25,6 +25,8 @@ pub const MOST_THREADS: u32 = 4096;
 /// The threads that a runner may have besides its guest's: its first one, which waits for those,
 /// one for each standard stream and one for the keeper's answers.
 pub const RUNTIME_THREADS: u32 = 5;
+/// The most threads of the role that sends requests for a runner.
+pub const EGRESS_THREADS: u32 = 8;
 
 /// The most threads of a program whose memory no control group counts, where `--pids-limit` does
 /// not say otherwise: their stacks then count before they are used.

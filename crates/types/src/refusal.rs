@@ -1,5 +1,6 @@
 //! Records of what a guest was refused.
 
+use crate::egress::Origin;
 use crate::grant::Protocol;
 use crate::network::{Reason, Transport};
 use serde::{Deserialize, Serialize};
@@ -89,9 +90,25 @@ pub enum Refusal {
         is_silent: bool,
     },
     /// An HTTP request.
-    Http {
+    Request {
         /// `SCHEME://AUTHORITY`, never the path or query.
         origin: String,
+        /// The address that it leads to, where that matters.
+        address: Option<String>,
+        /// Why not.
+        reason: Reason,
+    },
+    /// Requests, which cannot be sent although they may be. Only the keeper tells it.
+    Unsent {
+        /// Why not.
+        reason: String,
+    },
+    /// A server whose certificate is not believed. Only who sends requests tells it.
+    Certificate {
+        /// `https://AUTHORITY`.
+        origin: String,
+        /// What is wrong with it.
+        fault: String,
     },
 }
 
@@ -101,6 +118,16 @@ impl Refusal {
     pub fn lookup(name: String) -> Self {
         let reason = Reason::NotGranted { name: None };
         Self::Lookup { name, reason }
+    }
+
+    /// A request that no grant holds.
+    #[must_use]
+    pub fn request(origin: &Origin) -> Self {
+        Self::Request {
+            origin: origin.to_text(),
+            address: None,
+            reason: Reason::NotGranted { name: None },
+        }
     }
 }
 

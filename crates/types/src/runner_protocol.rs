@@ -24,6 +24,7 @@
 
 use crate::bundle::Bundle;
 use crate::cpu::CpuFeatures;
+use crate::egress::{EgressOrder, Origin, Reached};
 use crate::interface::InterfacePattern;
 use crate::network::Lookup;
 use crate::program::{FileKind, ProgramKind};
@@ -32,6 +33,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
 /// The descriptor of the control socket in every locked role.
 pub const CONTROL_FD: i32 = 3;
@@ -42,6 +44,10 @@ pub const PROGRAM_FD: i32 = 4;
 pub const ARTIFACT_FD: i32 = 5;
 /// The first descriptor of the role that asks name servers: a socket to each of them.
 pub const SERVER_FD: i32 = 4;
+/// The descriptors by which a runner's requests leave: one after the other, should the role that sends them end.
+pub const EGRESS_FDS: Range<i32> = 7..11;
+/// The first descriptor of the role that sends requests: a link to each runner.
+pub const LINK_FD: i32 = 4;
 /// The descriptor that a core dump is written to, where one was asked for.
 pub const COREDUMP_FD: i32 = 6;
 
@@ -92,6 +98,13 @@ pub enum ToRunner {
     },
     /// It answers the requests that it has, takes no others, and ends.
     Drain,
+    /// What became of a [`FromRunner::Reaches`].
+    Reached {
+        /// Which one.
+        id: u32,
+        /// The addresses, or why there are none.
+        reached: Reached,
+    },
 }
 
 /// What a runner does.
@@ -105,6 +118,8 @@ pub enum Task {
     Inspect(InspectOrder),
     /// Ask name servers.
     Resolve(ResolveOrder),
+    /// Send requests.
+    Egress(Box<EgressOrder>),
 }
 
 /// What the role that asks name servers asks them.
@@ -237,6 +252,13 @@ pub enum FromRunner {
     Resolved(Resolution),
     /// The program answers requests on its ports from now on.
     Serving,
+    /// The role that sends requests wants to connect, for some. The answer is [`ToRunner::Reached`], in any order.
+    Reaches {
+        /// Which one this is, for the answer.
+        id: u32,
+        /// Where to.
+        origin: Origin,
+    },
 }
 
 /// How a run ended.

@@ -2,6 +2,7 @@
 
 use lighter_types::network::{Lookup, LookupError};
 use lighter_types::refusal::Refusal;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +22,11 @@ pub trait Host: Send + Sync {
     /// Without an embedding role that can there are no names.
     fn look_up(&self, _name: String, reply: LookupReply) {
         reply(Err(LookupError::Permanent));
+    }
+
+    /// Another link to who sends the guest's requests; none, if there is none left or no request may be sent.
+    fn next_link(&self) -> Option<OwnedFd> {
+        None
     }
 
     /// Tells that the guest wants to read standard input, which is a terminal, and that nothing

@@ -10,9 +10,9 @@ fn native_code_has_the_verdict_of_every_interface() {
         let (to, grants) = (row.to(port), row.grants(port));
         let attempts = reach(&to.to_string(), &grants);
         for (what, is_reached) in [
-            ("TCP", row.by_tcp),
-            ("UDP", row.by_udp),
-            ("datagram", row.by_udp),
+            ("TCP", row.is_reached_by("tcp")),
+            ("UDP", row.is_reached_by("udp")),
+            ("datagram", row.is_reached_by("udp")),
         ] {
             let (end, why) = &attempts[what];
             let expected = match is_reached {

@@ -440,9 +440,9 @@ fn unknown_key_of_a_configuration_file_is_refused() {
 #[test]
 fn grant_without_a_provider_is_refused_and_not_ignored() {
     let workspace = workspace();
-    let outcome = run_with(&workspace, ["--allow-net", "https://example.com"]);
-    let first = "lighter: cannot grant allow-net=https://example.com: this version has no HTTP: \
-                 tcp:// opens connections";
+    let outcome = run_with(&workspace, ["--link", "wasi:keyvalue=redis://cache:6379"]);
+    let first = "lighter: cannot grant link=wasi:keyvalue=redis://cache:6379: this version does not support links \
+                 to providers";
     assert_told(&workspace, &outcome, 125, first, "leave it out");
 }
 

@@ -31,6 +31,7 @@ mod policy;
 mod poor;
 mod ports;
 mod programs;
+mod requests;
 mod robust;
 mod run;
 mod start;

@@ -94,6 +94,16 @@ pub fn http_p3() -> PathBuf {
     build("http-p3", &[]).join("http-p3.wasm")
 }
 
+/// Sends HTTP requests as its arguments say; WASI 0.2.
+pub fn requests() -> PathBuf {
+    build("requests", &[]).join("requests.wasm")
+}
+
+/// The same by WASI 0.3.
+pub fn requests_p3() -> PathBuf {
+    build("requests-p3", &[]).join("requests-p3.wasm")
+}
+
 /// Uses the socket functions of WasmEdge, declared by hand, as its arguments say; WASI 0.1.
 pub fn wasmedge_sockets() -> PathBuf {
     build("wasmedge-sockets", &[]).join("by-hand.wasm")

@@ -9,9 +9,9 @@ mod published;
 pub use built::{
     assemblyscript, c, cpp, database_clients_in_python, files_p3, go, http, http_p3,
     javascript_command, lua, postgres_client, probe, probe_component, python_command, redis_client,
-    redis_client_in_go, ripgrep, ripgrep_component, sockets, sockets_component, sockets_p3,
-    sqlite_shell, streams, threads, wasmedge_sockets, wasmedge_sockets_by_crate,
-    wasmedge_sockets_with_threads, zig,
+    redis_client_in_go, requests, requests_p3, ripgrep, ripgrep_component, sockets,
+    sockets_component, sockets_p3, sqlite_shell, streams, threads, wasmedge_sockets,
+    wasmedge_sockets_by_crate, wasmedge_sockets_with_threads, zig,
 };
 pub use published::{
     Yosys, esbuild_gojs, quickjs, ruby, ruby_for_javascript, sqlite_of_2019, yosys,

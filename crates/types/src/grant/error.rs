@@ -35,6 +35,13 @@ pub enum GrantError {
         /// The name.
         name: String,
     },
+    /// Two credentials for one field of one host.
+    DuplicateCredential {
+        /// The host.
+        host: String,
+        /// The field.
+        field: String,
+    },
     /// A line of an environment file is wrong.
     EnvironmentFile {
         /// The line's number, from 1.
@@ -61,6 +68,7 @@ impl GrantError {
             Self::DuplicateName { .. } => {
                 Some("wasi:config answers each name once: rename one of them")
             }
+            Self::DuplicateCredential { .. } => Some("a field is sent once: leave one of them out"),
             Self::EnvironmentFile { .. } => {
                 Some("each line is NAME=VALUE, NAME, or a comment that starts with #")
             }
@@ -108,6 +116,10 @@ impl fmt::Display for GrantError {
             Self::DuplicateMountPoint { target } => {
                 write!(formatter, "Duplicate mount point: {}", escape(target))
             }
+            Self::DuplicateCredential { host, field } => write!(
+                formatter,
+                "the credential for {host} ({field}) is given twice"
+            ),
             Self::DuplicateName { name } => {
                 write!(
                     formatter,

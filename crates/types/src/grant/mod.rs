@@ -18,6 +18,7 @@
 //! | `env` | [`EnvironmentEntry`] | `NAME=VALUE`, `NAME` |
 //! | `secret` | [`SecretGrant`] | `NAME=FILE`, `id=NAME,src=FILE\|env=VARIABLE` |
 //! | `credential` | [`CredentialGrant`] | `HOST=[FIELD:]env:NAME`, `HOST=[FIELD:]file:PATH` |
+//! | `ca` | [`AuthorityGrant`] | `FILE` |
 //! | `link` | [`LinkGrant`] | `INTERFACE=PROVIDER` |
 //! | `set` | [`Setting`] | `KEY=VALUE` |
 //! | `deny`, `stub` | [`InterfacePattern`] | `NAMESPACE:PACKAGE[/INTERFACE][@VERSION]`, `MODULE[.FUNCTION]` |
@@ -31,6 +32,7 @@ use error::Form;
 use std::fmt;
 
 mod address;
+mod authority;
 mod credential;
 mod csv;
 mod environment;
@@ -53,6 +55,7 @@ mod suggest;
 mod user;
 
 pub use address::Cidr;
+pub use authority::AuthorityGrant;
 pub use credential::CredentialGrant;
 pub use environment::{EnvironmentEntry, parse_environment_file};
 pub use error::GrantError;
@@ -86,6 +89,7 @@ pub const KEYS: &[&str] = &[
     "env",
     "secret",
     "credential",
+    "ca",
     "link",
     "set",
     "deny",
@@ -116,6 +120,8 @@ pub enum Grant {
     Secret(SecretGrant),
     /// `credential`: a header on its requests that it does not see.
     Credential(CredentialGrant),
+    /// `ca`: whom its requests over TLS believe besides.
+    Authority(AuthorityGrant),
     /// `link`: what meets one of its imports.
     Link(LinkGrant),
     /// `set`: an answer of `wasi:config`.
@@ -147,6 +153,7 @@ impl Grant {
             "env" => Self::Environment(value.parse()?),
             "secret" => Self::Secret(value.parse()?),
             "credential" => Self::Credential(value.parse()?),
+            "ca" => Self::Authority(value.parse()?),
             "link" => Self::Link(value.parse()?),
             "set" => Self::Setting(value.parse()?),
             "deny" => Self::Deny(parse_interface("deny", value)?),
@@ -175,6 +182,7 @@ impl Grant {
             Self::Environment(_) => "env",
             Self::Secret(_) => "secret",
             Self::Credential(_) => "credential",
+            Self::Authority(_) => "ca",
             Self::Link(_) => "link",
             Self::Setting(_) => "set",
             Self::Deny(_) => "deny",
@@ -187,13 +195,6 @@ impl Grant {
     #[must_use]
     pub fn unsupported_reason(&self) -> Option<&'static str> {
         match self {
-            Self::AllowNet(NetGrant {
-                scheme: Some(NetScheme::Http | NetScheme::Https),
-                ..
-            }) => Some("this version has no HTTP: tcp:// opens connections"),
-            Self::Credential(_) => {
-                Some("this version does not support credentials: no HTTP request passes")
-            }
             Self::Link(_) => Some("this version does not support links to providers"),
             Self::Mount(Mount {
                 kind: MountKind::Volume { .. },
@@ -210,6 +211,8 @@ impl Grant {
             | Self::Publish(_)
             | Self::Environment(_)
             | Self::Secret(_)
+            | Self::Credential(_)
+            | Self::Authority(_)
             | Self::Setting(_)
             | Self::Deny(_)
             | Self::Stub(_)
@@ -240,6 +243,7 @@ impl fmt::Display for Grant {
             Self::Environment(grant) => grant.fmt(formatter),
             Self::Secret(grant) => grant.fmt(formatter),
             Self::Credential(grant) => grant.fmt(formatter),
+            Self::Authority(grant) => grant.fmt(formatter),
             Self::Link(grant) => grant.fmt(formatter),
             Self::Setting(grant) => grant.fmt(formatter),
             Self::Deny(grant) | Self::Stub(grant) => grant.fmt(formatter),
@@ -271,7 +275,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "unknown grant \"allow-nte\": did you mean allow-net? known are allow-net, allow-dns, \
-             add-host, dns, network, publish, volume, mount, tmpfs, env, secret, credential, link, set, deny, stub, user"
+             add-host, dns, network, publish, volume, mount, tmpfs, env, secret, credential, ca, link, set, deny, stub, user"
         );
         let error = Grant::parse("seccomp", "x").expect_err("unknown");
         assert!(!error.to_string().contains("did you mean"));
@@ -285,14 +289,15 @@ mod tests {
                 .unsupported_reason()
         };
         assert!(reason("allow-net", "a.b").is_none());
-        assert!(reason("allow-net", "https://1.1.1.1").is_some());
+        assert!(reason("allow-net", "https://1.1.1.1").is_none());
+        assert!(reason("ca", "x.pem").is_none());
         assert!(reason("allow-net", "1.1.1.1").is_none());
         assert!(reason("allow-net", "*").is_none());
         assert!(reason("allow-dns", "a.b").is_none());
         assert!(reason("add-host", "a.b:1.2.3.4").is_none());
         assert!(reason("dns", "1.2.3.4").is_none());
         assert!(reason("publish", "80").is_none());
-        assert!(reason("credential", "a.b=env:T").is_some());
+        assert!(reason("credential", "a.b=env:T").is_none());
         assert!(reason("link", "a:b=image:c").is_some());
         assert!(reason("volume", "name:/data").is_some());
         assert!(reason("volume", "./name:/data").is_none());

@@ -1,8 +1,8 @@
 //! All grants of one run.
 
 use super::{
-    DnsGrant, DnsServer, EnvironmentEntry, Grant, GrantError, HostGrant, Mount, NamePattern,
-    NetGrant, NetworkMode, Publish, SecretGrant, Setting, UserIds,
+    AuthorityGrant, CredentialGrant, DnsGrant, DnsServer, EnvironmentEntry, Grant, GrantError,
+    HostGrant, Mount, NamePattern, NetGrant, NetworkMode, Publish, SecretGrant, Setting, UserIds,
 };
 use crate::interface::InterfacePattern;
 
@@ -32,6 +32,16 @@ impl Grants {
                 let is_taken = self.secrets().any(|other| other.name == secret.name)
                     || self.settings().any(|setting| setting.key == secret.name);
                 check_name(is_taken, &secret.name)?;
+            }
+            Grant::Credential(new) => {
+                let is_same =
+                    |old: &CredentialGrant| (&old.host, &old.field) == (&new.host, &new.field);
+                if self.credentials().any(is_same) {
+                    return Err(GrantError::DuplicateCredential {
+                        host: new.host.to_string(),
+                        field: new.field.clone(),
+                    });
+                }
             }
             Grant::Setting(setting) => {
                 let is_taken = self.secrets().any(|secret| secret.name == setting.key);
@@ -178,6 +188,22 @@ impl Grants {
             NetworkMode::Host => true,
             NetworkMode::Bridge => self.list.iter().any(is_granted),
         }
+    }
+
+    /// What is added to requests (`credential`), one for each field of a host.
+    pub fn credentials(&self) -> impl Iterator<Item = &CredentialGrant> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::Credential(credential) => Some(credential),
+            _ => None,
+        })
+    }
+
+    /// Whom TLS believes besides the system's authorities (`ca`).
+    pub fn authorities(&self) -> impl Iterator<Item = &AuthorityGrant> {
+        self.list.iter().filter_map(|grant| match grant {
+            Grant::Authority(authority) => Some(authority),
+            _ => None,
+        })
     }
 
     /// The ports that the host shows (`publish`).

@@ -326,6 +326,13 @@ impl NetworkPolicy {
         ceilings.all(|ceiling| ceiling.holds(transport, to) == Verdict::Allowed)
     }
 
+    /// Whether requests may be sent at all.
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        let mut destinations = self.granted.destinations.iter();
+        destinations.any(|grant| grant.scheme != Some(NetScheme::Udp))
+    }
+
     /// Whether a name server that the user chose may be asked: lookups carry data to it.
     #[must_use]
     pub fn may_ask(&self, server: IpAddr) -> bool {

@@ -1,6 +1,7 @@
 //! What each instance of a component is given.
 
 use super::{ComponentState, stdio};
+use crate::api::http::{HttpState, Outgoing};
 use crate::budget::{Budget, Limiter};
 use crate::directories::open_initial;
 use crate::host::Host;
@@ -17,6 +18,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 pub(crate) struct Template {
     bundle: Bundle,
     host: Arc<dyn Host>,
+    outgoing: Arc<Outgoing>,
     budget: Arc<Budget>,
     config: Arc<[(String, SecretBytes)]>,
     initial_directory: Option<Arc<str>>,
@@ -28,6 +30,8 @@ pub(crate) struct Template {
 impl Template {
     pub(crate) fn new(mut bundle: Bundle, host: Arc<dyn Host>) -> Self {
         let terminals = bundle.terminals;
+        let network = bundle.network.as_ref();
+        let sends = network.is_some_and(|network| network.has_egress);
         Self {
             budget: Budget::new(bundle.limits.memory_bytes),
             config: std::mem::take(&mut bundle.config).into(),
@@ -35,6 +39,7 @@ impl Template {
             input: stdio::Input::stdin(terminals.stdin, &host),
             output: stdio::Output::stdout(terminals.stdout),
             errors: stdio::Output::stderr(terminals.stderr),
+            outgoing: Arc::new(Outgoing::new(Arc::clone(&host), sends)),
             host,
             bundle,
         }
@@ -70,7 +75,7 @@ impl Template {
             limiter: Limiter::new(Arc::clone(&self.budget)),
             wasi: builder.build(),
             table: ResourceTable::new(),
-            http: crate::api::http::HttpState::new(Arc::clone(&self.host)),
+            http: HttpState::new(Arc::clone(&self.outgoing)),
             host: Arc::clone(&self.host),
             has_network: bundle.network.is_some(),
             config: Arc::clone(&self.config),

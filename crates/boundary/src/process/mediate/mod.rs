@@ -29,7 +29,8 @@ use crate::sys::{peek, socket_filter};
 use address::Named;
 use lighter_types::grant::Protocol;
 use lighter_types::network::{
-    AddressKind, Destination, NetworkPolicy, Pins, PublishedPort, Reason, Transport, Verdict, meant,
+    AddressKind, Destination, NetworkPolicy, PinnedName, Pins, PublishedPort, Reason, Transport,
+    Verdict, meant,
 };
 use lighter_types::refusal::Refusal;
 use peers::Peers;
@@ -56,8 +57,52 @@ pub struct Network {
     pub reserved: Vec<OwnedFd>,
     /// Whether its own ports are the host's (`--network host`).
     pub is_host: bool,
+    /// Whether it is who sends requests for others: it connects where some request may go.
+    pub sends_requests: bool,
     /// What allowed names were looked up as.
     pub pins: Mutex<Pins>,
+}
+
+impl Network {
+    /// Whether an address may be reached, by some transport of a protocol.
+    fn may_reach(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
+        let names = self
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .names_of(address.ip(), Instant::now());
+        let verdict = |transport| self.may_reach_by(transport, address, &names);
+        if !self.sends_requests {
+            return verdict(transport(protocol));
+        }
+        match protocol {
+            Protocol::Tcp => match verdict(Transport::Https) {
+                Verdict::Allowed => Verdict::Allowed,
+                Verdict::Refused(_) => verdict(Transport::Http),
+            },
+            Protocol::Udp => Verdict::Refused(Reason::NotGranted { name: None }),
+        }
+    }
+
+    /// Whether an address may be reached that is what these names lead to.
+    #[must_use]
+    pub fn may_reach_by(
+        &self,
+        transport: Transport,
+        address: SocketAddr,
+        names: &[PinnedName],
+    ) -> Verdict {
+        let kind = match AddressKind::of(address.ip()) {
+            AddressKind::Public if sockets::is_own(address.ip()) => AddressKind::Loopback,
+            kind => kind,
+        };
+        let to = Destination {
+            address,
+            kind,
+            names,
+        };
+        self.policy.may_reach(transport, &to)
+    }
 }
 
 /// Answers the calls of one runner until it is gone.
@@ -359,22 +404,7 @@ impl Mediator {
 
     /// Whether an address may be reached.
     fn verdict(&self, protocol: Protocol, address: SocketAddr) -> Verdict {
-        let names = self
-            .network
-            .pins
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .names_of(address.ip(), Instant::now());
-        let kind = match AddressKind::of(address.ip()) {
-            AddressKind::Public if sockets::is_own(address.ip()) => AddressKind::Loopback,
-            kind => kind,
-        };
-        let to = Destination {
-            address,
-            kind,
-            names: &names,
-        };
-        self.network.policy.may_reach(transport(protocol), &to)
+        self.network.may_reach(protocol, address)
     }
 
     fn refuse(&self, transport: Transport, address: SocketAddr, reason: Reason) {

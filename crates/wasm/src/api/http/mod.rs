@@ -1,18 +1,22 @@
 //! The `wasi http` API set: outgoing requests of WASI 0.2 and 0.3.
 //!
-//! The types are there for every program; a request is denied and reported. Sending one comes
-//! with the egress role, in place of [`Outgoing`].
+//! The types are there for every program. Requests are sent by a role of their own ([`Outgoing`]), which asks
+//! the keeper for each place that they go to.
+
+mod outgoing;
+
+pub(crate) use outgoing::Outgoing;
 
 use super::{ApiSet, Import};
 use crate::component::catalog::{self, Interface};
 use crate::component::{ComponentLinker, ComponentState as State};
-use crate::host::Host;
-use lighter_types::refusal::Refusal;
+use outgoing::Hooks;
 use std::sync::Arc;
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView, p2, p3,
-};
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::IoError;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{Error, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p2, p3};
 
 /// The set.
 pub(crate) struct Http;
@@ -45,7 +49,8 @@ pub(crate) const INTERFACES: &[Interface] = &[
         name: "wasi:http/types@0.2.12",
         link: |linker| {
             let options = p2::bindings::http::types::LinkOptions::default();
-            p2::bindings::http::types::add_to_linker::<_, WasiHttp>(linker, &options, State::http)
+            p2::bindings::http::types::add_to_linker::<_, WasiHttp>(linker, &options, State::http)?;
+            link_error_code(linker)
         },
     },
     Interface {
@@ -66,18 +71,45 @@ pub(crate) const INTERFACES: &[Interface] = &[
     },
 ];
 
-/// What the set keeps for one container.
+/// The function of WASI 0.2 that says why a body broke off. wasmtime's own knows its errors of requests only, and not
+/// those of their bodies.
+fn link_error_code(linker: &mut ComponentLinker) -> wasmtime::Result<()> {
+    let mut types = linker.instance("wasi:http/types@0.2.12")?;
+    types.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, State>, (error,): (Resource<IoError>,)| {
+            let error = store.data_mut().table.get(&error)?;
+            let of_body = || error.downcast_ref().and_then(body_error);
+            Ok((error.downcast_ref().cloned().or_else(of_body),))
+        },
+    )
+}
+
+/// What a body broke off with.
+fn body_error(error: &Error) -> Option<ErrorCode> {
+    Some(match error {
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        Error::InternalError(reason) => ErrorCode::InternalError(reason.clone()),
+        _ => return None,
+    })
+}
+
+/// What the set keeps for one instance.
 pub(crate) struct HttpState {
     context: WasiHttpCtx,
-    outgoing: Outgoing,
+    hooks: Hooks,
 }
 
 impl HttpState {
-    /// Makes the state; refusals go to the host.
-    pub(crate) fn new(host: Arc<dyn Host>) -> Self {
+    /// Makes the state; requests leave as those of all other instances do.
+    pub(crate) fn new(outgoing: Arc<Outgoing>) -> Self {
         Self {
             context: WasiHttpCtx::new(),
-            outgoing: Outgoing { host },
+            hooks: Hooks(outgoing),
         }
     }
 }
@@ -85,36 +117,9 @@ impl HttpState {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
-            hooks: &mut self.http.outgoing,
+            hooks: &mut self.http.hooks,
             table: &mut self.table,
             ctx: &mut self.http.context,
         }
-    }
-}
-
-/// Sends the guest's requests: it denies them.
-struct Outgoing {
-    host: Arc<dyn Host>,
-}
-
-type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Result<(http::Response<WasiBody>, Transmission), Error>;
-
-impl WasiHttpHooks for Outgoing {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        _options: Option<RequestOptions>,
-        _processed: Transmission,
-    ) -> Box<dyn Future<Output = Answer> + Send> {
-        let uri = request.uri();
-        let scheme = uri.scheme_str().unwrap_or("https");
-        // Credentials before the host are nobody's business.
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let host = authority.rsplit('@').next().unwrap_or(authority);
-        self.host.refused(Refusal::Http {
-            origin: format!("{scheme}://{host}"),
-        });
-        Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }

@@ -49,11 +49,9 @@ fn http_request_of_0_2_is_denied_and_reported_without_path() {
     let outcome = run(&[], &wasi2(), &["http", "example.com:8080"]);
     outcome.succeeded();
     assert_eq!(outcome.stdout, "Some(ErrorCode::HttpRequestDenied)\n");
-    assert!(
-        outcome
-            .stderr
-            .contains("Http { origin: \"http://example.com:8080\" }")
-    );
+    assert!(outcome.stderr.contains(
+        "Request { origin: \"http://example.com:8080\", address: None, reason: NotGranted"
+    ));
     assert!(!outcome.stderr.contains("secret"));
 }
 
@@ -63,9 +61,9 @@ fn http_request_of_0_3_is_denied_and_reported_without_path() {
     outcome.succeeded();
     assert_eq!(outcome.stdout, "Some(ErrorCode::HttpRequestDenied)\n");
     assert!(
-        outcome
-            .stderr
-            .contains("Http { origin: \"https://example.com\" }")
+        outcome.stderr.contains(
+            "Request { origin: \"https://example.com\", address: None, reason: NotGranted"
+        )
     );
     assert!(!outcome.stderr.contains("secret"));
 }
