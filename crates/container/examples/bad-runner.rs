@@ -18,8 +18,10 @@ use lighter_boundary::sys::signal::SignalEvents;
 use lighter_container::{NameService, Observer, Outcome, RunRequest, SIGNALS, Start, Streams, run};
 use lighter_types::bundle::{Bundle, Entry, Terminals};
 use lighter_types::cpu::CpuFeatures;
+use lighter_types::egress::Origin;
 use lighter_types::http::HttpSettings;
 use lighter_types::limits::Limits;
+use lighter_types::network::Transport;
 use lighter_types::program::ProgramKind;
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::{
@@ -46,6 +48,10 @@ const CASES: &[Case] = &[
     ("frame_of_another_role_ends_the_runner", another_role),
     ("question_without_a_network_ends_the_runner", asks),
     ("lookup_without_a_network_ends_the_runner", look_up_once),
+    (
+        "question_of_who_sends_requests_ends_the_runner",
+        ask_for_requests,
+    ),
     (NAMED, look_up_and_take_nothing),
     ("frame_that_does_not_end_is_no_word", unfinished),
     ("flood_of_refusals_is_cut", flood_of_refusals),
@@ -269,6 +275,17 @@ fn look_up(id: u32) -> Vec<u8> {
 
 fn look_up_once(mut control: File) {
     send(&mut control, &look_up(0));
+    wait();
+}
+
+fn ask_for_requests(mut control: File) {
+    let origin = Origin {
+        transport: Transport::Https,
+        host: "192.0.2.1".to_owned(),
+        port: 443,
+    };
+    let frame = encode(&FromRunner::Reaches { id: 0, origin }, FROM_RUNNER_BYTES);
+    send(&mut control, &frame.expect("it is short"));
     wait();
 }
 

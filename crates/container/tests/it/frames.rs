@@ -54,6 +54,13 @@ fn lookup_without_a_network_ends_the_runner() {
 }
 
 #[test]
+fn question_of_who_sends_requests_ends_the_runner() {
+    let kept = keep("question_of_who_sends_requests_ends_the_runner");
+    let reason = "misbehaved: it asked where requests may go";
+    assert_eq!(kept.outcome, reason);
+}
+
+#[test]
 fn answers_that_are_not_taken_end_the_runner() {
     let kept = keep("answers_that_are_not_taken_end_the_runner");
     let reason = "misbehaved: it did not take what it was told";

@@ -115,7 +115,6 @@ fn words(fault: &Fault) -> (StatusCode, &'static str) {
             StatusCode::SERVICE_UNAVAILABLE,
             "there is no room for the request\n",
         ),
-        Fault::Invalid { .. } => (StatusCode::BAD_REQUEST, "the request is none\n"),
     }
 }
 
@@ -134,7 +133,6 @@ fn reason(fault: &Fault) -> String {
         }
         Fault::Late { limit } => format!("the program took more than {limit:?}"),
         Fault::NoInstance { reason } => format!("no instance could be made: {reason}"),
-        Fault::Invalid { reason } => reason.clone(),
     }
 }
 

@@ -79,11 +79,6 @@ pub enum Fault {
         /// Why not.
         reason: String,
     },
-    /// The request is none that can be handed to a guest.
-    Invalid {
-        /// Why not.
-        reason: String,
-    },
 }
 
 impl Handler {
