@@ -14,7 +14,7 @@ PACKAGES_TO_TEST='wasi-libc=/usr/include/wasm32-wasi/stdio.h
 libclang-rt-dev-wasm32=/usr/lib/llvm-14/lib/clang/14.0.6/lib/wasi/libclang_rt.builtins-wasm32.a
 libc++-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++.a
 libc++abi-14-dev-wasm32=/usr/lib/wasm32-wasi/libc++abi.a
-make=make tcl=tclsh xz-utils=xz python3=python3 python3-pip=pip3 nodejs=node npm=npm
+make=make tcl=tclsh xz-utils=xz curl=curl openssl=openssl python3=python3 python3-pip=pip3 nodejs=node npm=npm
 nginx-light=nginx redis-server=redis-server postgresql=pg_ctlcluster iperf3=iperf3 dnsutils=dig netcat-openbsd=nc socat=socat iproute2=ip'
 
 say() {

@@ -60,7 +60,7 @@ pub struct Ids {
 pub enum Root<'a> {
     /// One directory that holds nothing but what the workload reads.
     Directory(BorrowedFd<'a>),
-    /// A tree of its own.
+    /// A tree of its own. Without mounts it may be that directory itself, as above, where no tree can be made.
     Tree {
         /// The directory that holds the compiled code.
         code: PathBuf,
@@ -69,6 +69,9 @@ pub enum Root<'a> {
         /// An empty directory of the caller's, where the tree is put together; nothing is
         /// written into it.
         scratch: PathBuf,
+        /// Whether the workload finds `/proc/self/pagemap`, which tells it what of its memory it has written to. It has
+        /// to open it before its lock is on. Where no tree can be made, and there are no mounts, it does not.
+        has_page_map: bool,
     },
 }
 

@@ -299,10 +299,7 @@ fn wrong(error: &clap::Error, foreign: Option<&OsStr>, verb: &OsStr) -> u8 {
             ),
             Some("flags and their values are Unicode text".to_owned()),
         ),
-        ErrorKind::MissingSubcommand | ErrorKind::MissingRequiredArgument => (
-            "something is missing: no program or command was given".to_owned(),
-            None,
-        ),
+        ErrorKind::MissingSubcommand | ErrorKind::MissingRequiredArgument => (missing(error), None),
         _ => {
             let text = error.render().to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -327,5 +324,17 @@ fn shown(value: &ContextValue) -> String {
         ContextValue::String(text) => text.clone(),
         ContextValue::Strings(texts) => texts.join(", "),
         other => other.to_string(),
+    }
+}
+
+/// What is missing: a flag that another one needs, or else what a verb is about.
+fn missing(error: &clap::Error) -> String {
+    let names = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(names)) => names.as_slice(),
+        _ => &[],
+    };
+    match names.iter().find(|name| name.starts_with("--")) {
+        Some(flag) => format!("something is missing: {flag}"),
+        None => "something is missing: no program or command was given".to_owned(),
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::flags::duration;
 use clap::Args;
-use lighter_engine::Error;
+use lighter_engine::{Error, TlsFiles};
 use lighter_types::escape::escape;
 use lighter_types::grant::parse_size_bytes;
-use lighter_types::http::HttpSettings;
+use lighter_types::http::{HttpSettings, LogFormat};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What requests may take.
@@ -39,6 +40,15 @@ pub(crate) struct HttpFlags {
     /// Wait this long for requests that go on when the server is told to end (default: 10s)
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     drain_timeout: Option<String>,
+    /// Write a line on standard output for each request: common or json
+    #[arg(long, value_name = "FORMAT")]
+    access_log: Option<String>,
+    /// Serve TLS with this certificate, in PEM; the program's process never gets its key
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
 }
 
 /// The most requests that are answered at once: as many as there is room for in a process.
@@ -47,6 +57,12 @@ const MOST_CONCURRENT: u32 = 4096;
 const HEAD_BYTES: std::ops::RangeInclusive<u64> = 8 << 10..=1 << 20;
 
 impl HttpFlags {
+    /// The files of the certificate and its key.
+    pub(crate) fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_cert.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key })
+    }
+
     /// What the flags say, and what holds without them.
     pub(crate) fn settings(&self) -> Result<HttpSettings, Error> {
         let mut settings = HttpSettings::default();
@@ -67,6 +83,12 @@ impl HttpFlags {
             let bytes = bytes.ok_or_else(|| wrong("max-body-size", text, "a size, as 10m"))?;
             settings.body_bytes = Some(bytes);
         }
+        settings.access_log = match self.access_log.as_deref() {
+            None => None,
+            Some("common") => Some(LogFormat::Common),
+            Some("json") => Some(LogFormat::Json),
+            Some(other) => return Err(wrong("access-log", other, "common or json")),
+        };
         for (name, text, time) in [
             (
                 "header-timeout",

@@ -125,6 +125,7 @@ fn keep(case: &str) {
     let empty = File::open(".").expect("the working directory is there");
     let request = RunRequest {
         egress: None,
+        signer: None,
         root: Root::Directory(empty.as_fd()),
         owner: None,
         limits: Limits::default(),
@@ -189,6 +190,7 @@ fn order(case: &str, terminals: Terminals) -> Bundle {
         limits: Limits::default(),
         network: None,
         http: HttpSettings::default(),
+        tls: None,
         has_coredump: false,
     }
 }

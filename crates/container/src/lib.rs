@@ -11,12 +11,15 @@ mod relay;
 mod role;
 mod run;
 mod session;
+mod signing;
 
 pub use crate::egress::EgressService;
 pub use crate::failed::Failed;
 pub use crate::lookups::NameService;
 pub use crate::role::{RoleRequest, play_role, stop_with_caller};
 pub use crate::run::{RunRequest, Start, Streams, run};
+
+pub use crate::signing::Signer;
 
 use lighter_types::refusal::Refusal;
 use lighter_types::runner_protocol::Failure;

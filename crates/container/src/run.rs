@@ -5,13 +5,14 @@ use crate::failed::{Failed, keeper_failed};
 use crate::relay::Relay;
 use crate::role::{ended_early, stop};
 use crate::session::{Caller, Event, Session};
+use crate::signing::{Signer, Signing};
 use crate::{NameService, Observer, Outcome};
 use lighter_boundary::sys::signal::SignalEvents;
 use lighter_boundary::{Boundary, Ids, Layout, Network, Root, Spec};
 use lighter_types::bundle::{Bundle, Terminals};
 use lighter_types::limits::Limits;
 use lighter_types::refusal::Refusal;
-use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, Task};
+use lighter_types::runner_protocol::{COREDUMP_FD, End, FromRunner, SIGN_FD, Task};
 use rustix::fs::FileType;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::BTreeSet;
@@ -53,6 +54,8 @@ pub struct RunRequest<'a> {
     pub names: Option<Arc<NameService>>,
     /// How its requests are sent, if it may send some.
     pub egress: Option<Arc<EgressService>>,
+    /// The key of its certificate, if it serves TLS.
+    pub signer: Option<Arc<dyn Signer>>,
     /// How large its code is, in bytes, if its memory is limited.
     pub code_bytes: u64,
     /// The streams.
@@ -98,6 +101,13 @@ pub fn run(
     descriptors.extend(Links::descriptors(
         their_links.as_deref().unwrap_or_default(),
     ));
+    let signing = request.signer.map(Signing::start).transpose()?;
+    let (signing, their_signer) = signing.unzip();
+    descriptors.extend(
+        their_signer
+            .as_ref()
+            .map(|signer| (signer.as_fd(), SIGN_FD)),
+    );
     let spec = Spec {
         descriptors,
         root: request.root,
@@ -118,6 +128,7 @@ pub fn run(
     // The runner's ends of the pipes are the runner's alone, so that their end is seen.
     drop(wiring);
     drop(their_links);
+    drop(their_signer);
     session.order(Task::Run(Box::new(bundle)))?;
     Run {
         observer,
@@ -133,6 +144,7 @@ pub fn run(
         deadline: None,
     }
     .attend(&mut session, signals, &mut relay)
+    .inspect(|_| drop(signing))
 }
 
 /// The keeper's memory of a run that goes on.

@@ -252,6 +252,10 @@ pub(crate) fn failure_error(program: &str, failure: Failure) -> Error {
             reason: format!("{program} answers HTTP requests, and no port is published"),
             hint: Some("publish one, as -p 8080:80".to_owned()),
         },
+        Failure::NotServed => Error::Refused {
+            reason: format!("--tls-cert is for components that answer HTTP requests: {program} serves its ports itself"),
+            hint: Some("leave --tls-cert and --tls-key out".to_owned()),
+        },
         Failure::OutOfMemory => {
             Error::not_runnable(program, "reached a limit: no memory was left", None)
         }

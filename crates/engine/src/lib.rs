@@ -23,6 +23,7 @@ mod policy;
 mod program;
 mod run;
 mod system;
+mod tls;
 
 pub use crate::cache::CacheLimits;
 pub use crate::engine::{Engine, Observer, Settings};
@@ -32,6 +33,7 @@ pub use crate::policy::{PolicyCall, policy};
 pub use crate::program::ProgramSource;
 pub use crate::run::RunOptions;
 pub use crate::system::{DiskUsage, Feature, SystemInfo};
+pub use crate::tls::TlsFiles;
 pub use lighter_boundary::sys::signal::survive_file_size_limit;
 pub use lighter_boundary::sys::terminal::without_waiting;
 pub use lighter_container::Outcome;

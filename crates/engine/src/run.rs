@@ -9,6 +9,7 @@ use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts::{self, Secret};
 use crate::network;
 use crate::program::{self, Program, ProgramSource};
+use crate::tls::{self, Tls, TlsFiles};
 use lighter_boundary::process::ProcessBoundary;
 use lighter_boundary::{Content, Ids, Mount, Network, Root};
 use lighter_container::{EgressService, NameService, Outcome, RunRequest, Start, Streams};
@@ -56,6 +57,8 @@ pub struct RunOptions {
     pub time_limit: Option<Duration>,
     /// How its requests are answered, if it is there for that. The number of workers is the engine's.
     pub http: HttpSettings,
+    /// The certificate with which it serves TLS, if it does.
+    pub tls: Option<TlsFiles>,
 }
 
 impl Engine {
@@ -76,6 +79,10 @@ impl Engine {
         let secrets = mounts::read_secrets(&options.grants, find_variable)?;
         let credentials = egress::read_credentials(&options.grants, find_variable)?;
         let authorities = egress::read_authorities(&options.grants)?;
+        let tls = options.tls.as_ref().map(tls::read).transpose()?;
+        if let Some(warning) = tls.as_ref().and_then(|tls| tls.warning.as_deref()) {
+            observer.warn(warning);
+        }
         // What is kept and hidden from mounts has to be there before they are looked at.
         let cache = self.cache(observer);
         if options.grants.mounts().next().is_some() {
@@ -101,6 +108,7 @@ impl Engine {
             secrets: &secrets,
             credentials: &credentials,
             authorities: &authorities,
+            tls: tls.as_ref(),
             mounts: &mounts,
             network: network.as_ref(),
             workers: workers(&options, network.as_deref()),
@@ -145,7 +153,9 @@ impl Engine {
         observer: &mut dyn Observer,
     ) -> Result<Outcome, Error> {
         let entry_directory;
-        let root = if run.mounts.is_empty() {
+        // What may answer requests makes instances, over and over.
+        let has_page_map = code.kind == ProgramKind::Component && run.workers > 0;
+        let root = if run.mounts.is_empty() && !has_page_map {
             entry_directory = open_directory(&code.directory)?;
             Root::Directory(entry_directory.as_fd())
         } else {
@@ -153,6 +163,7 @@ impl Engine {
                 code: code.directory.clone(),
                 mounts: run.mounts.to_vec(),
                 scratch: self.scratch()?,
+                has_page_map,
             }
         };
         let request = RunRequest {
@@ -170,6 +181,7 @@ impl Engine {
             network: run.network.map(Arc::clone),
             names: self.names(run.options, run.network)?,
             egress: self.egress(run, code)?,
+            signer: run.tls.map(|tls| Arc::clone(&tls.signer)),
             code_bytes: run.code_bytes(code),
             coredump: run.coredump.map(File::as_fd),
             time_limit: run.options.time_limit,
@@ -266,6 +278,7 @@ struct Run<'a> {
     credentials: &'a [Credential],
     /// Certificates of authorities that the user believes besides the system's, as PEM.
     authorities: &'a [u8],
+    tls: Option<&'a Tls>,
     mounts: &'a [Mount],
     network: Option<&'a Arc<Network>>,
     /// How many processors it may use at once, if it may answer requests.
@@ -354,6 +367,7 @@ impl Run<'_> {
                 published: network::guest_ports(&self.options.grants, network),
                 has_egress: egress::network(network, code.kind).is_some(),
             }),
+            tls: self.tls.map(|tls| tls.server.clone()),
             has_coredump: self.coredump.is_some(),
         }
     }

@@ -142,6 +142,8 @@ const OWN_NAME_OR_SEAL: When = When::OneOf {
     argument: 0,
     values: &[15, PR_SET_MDWE.cast_unsigned()],
 };
+/// `PAGEMAP_SCAN` of `/proc/self/pagemap` (Linux, `fs.h`: `_IOWR('f', 16, struct pm_scan_arg)`).
+const PAGEMAP_SCAN: u32 = 0xc060_6610;
 /// What the network says of datagrams that were sent before.
 const MSG_ERRQUEUE: u32 = 0x2000;
 /// TCP Fast Open connects by sending, and tells nobody where to.
@@ -229,6 +231,7 @@ const CALLS: &[Call] = &[
     row(libc::SYS_sched_getaffinity, "sched_getaffinity", Base, Always, "how many threads compile"),
     row(libc::SYS_gettid, "gettid", Base, Always, "abort"),
     row(libc::SYS_tkill, "tkill", Base, OWN_PROCESS, "abort"),
+    row(libc::SYS_ioctl, "ioctl", Published, When::OneOf { argument: 1, values: &[PAGEMAP_SCAN] }, "what of its memory an instance has written to"),
     row(libc::SYS_tgkill, "tgkill", Published, OWN_PROCESS, "the end of a request that takes too long"),
     row(libc::SYS_prctl, "prctl", Base, OWN_NAME_OR_SEAL, "names of threads; the seal on executable memory"),
     row(libc::SYS_seccomp, "seccomp", SealFilter, When::BothMasked([(0, u32::MAX, 1), (1, u32::MAX, 0)]), "the filter of the seal"),

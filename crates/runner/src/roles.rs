@@ -7,8 +7,8 @@ use lighter_types::egress::EgressOrder;
 use lighter_types::program::ProgramKind;
 use lighter_types::runner_protocol::{
     ARTIFACT_BYTES, ARTIFACT_FD, Confinement, EGRESS_FDS, End, Failure, FromRunner, InspectOrder,
-    LINK_FD, Order, PROGRAM_FD, ProgramFacts, Resolution, ResolveOrder, SERVER_FD, ServerLink,
-    Task, ToRunner,
+    LINK_FD, Order, PROGRAM_FD, ProgramFacts, Resolution, ResolveOrder, SERVER_FD, SIGN_FD,
+    ServerLink, Task, ToRunner,
 };
 use rustix::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::error::Error;
@@ -49,6 +49,10 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
         has_own_root: confinement.has_own_root,
         may_lack_parts: confinement.may_lack_parts,
     };
+    if confinement.has_published && bundle.kind == ProgramKind::Component {
+        // For its instances; without it they cost more.
+        lighter_wasm::has_page_map();
+    }
     let mut lock = locked(Role::Run, &grants)?;
     if let Some(listener) = lock.take_listener() {
         hand_over(listener, control)?;
@@ -65,7 +69,11 @@ fn run(bundle: Bundle, confinement: Confinement, control: &Arc<Control>) -> Resu
     control.send(&FromRunner::Loaded);
     let host = Arc::clone(control) as Arc<dyn lighter_wasm::Host>;
     if let Some(handler) = loaded.handler(&bundle, Arc::clone(&host)) {
-        return crate::serve::serve(handler?, &bundle, control);
+        let tls = bundle.tls.as_ref().map(|tls| (tls, take(SIGN_FD)));
+        return crate::serve::serve(handler?, &bundle, tls, control);
+    }
+    if bundle.tls.is_some() {
+        return Err(Failure::NotServed);
     }
     Ok(loaded.run(bundle, host))
 }

@@ -1,7 +1,7 @@
 //! What one runner is told to run: everything a guest will see, and nothing else.
 
 use crate::cpu::CpuFeatures;
-use crate::http::HttpSettings;
+use crate::http::{HttpSettings, ServerTls};
 use crate::interface::InterfacePattern;
 use crate::limits::Limits;
 use crate::network::PublishedPort;
@@ -46,6 +46,8 @@ pub struct Bundle {
     pub network: Option<GuestNetwork>,
     /// How its requests are answered, if it is there for that.
     pub http: HttpSettings,
+    /// By what it serves TLS, if it does.
+    pub tls: Option<ServerTls>,
     /// Whether a core dump is written to [`crate::runner_protocol::COREDUMP_FD`] after a trap.
     pub has_coredump: bool,
 }

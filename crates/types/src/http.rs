@@ -26,6 +26,29 @@ pub struct HttpSettings {
     pub drain_time: Duration,
     /// How many processors it may use at once.
     pub workers: u32,
+    /// How each request is written to standard output, if it is.
+    pub access_log: Option<LogFormat>,
+}
+
+/// How the access log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// As Apache's "combined": the common log format with referer and user agent.
+    Common,
+    /// An object of JSON in each line.
+    Json,
+}
+
+/// What a server of TLS shows of itself; its key is the keeper's, which signs by
+/// [`SIGN_FD`](crate::runner_protocol::SIGN_FD).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerTls {
+    /// Its certificate, then those between it and an authority, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// The schemes by which its key signs, the best first (RFC 8446, section 4.2.3).
+    pub schemes: Vec<u16>,
+    /// The kind of its key (RFC 5246, section 7.4.1.4.1).
+    pub algorithm: u8,
 }
 
 impl Default for HttpSettings {
@@ -41,6 +64,7 @@ impl Default for HttpSettings {
             cpu_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(10),
             workers: 1,
+            access_log: None,
         }
     }
 }

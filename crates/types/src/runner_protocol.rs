@@ -46,6 +46,8 @@ pub const ARTIFACT_FD: i32 = 5;
 pub const SERVER_FD: i32 = 4;
 /// The descriptors by which a runner's requests leave: one after the other, should the role that sends them end.
 pub const EGRESS_FDS: Range<i32> = 7..11;
+/// The descriptor by which a server has its handshakes signed: a request and an answer in turn.
+pub const SIGN_FD: i32 = 11;
 /// The first descriptor of the role that sends requests: a link to each runner.
 pub const LINK_FD: i32 = 4;
 /// The descriptor that a core dump is written to, where one was asked for.
@@ -316,6 +318,8 @@ pub enum Failure {
     },
     /// The program answers requests, and no port of TCP is published.
     NoPort,
+    /// There is a certificate for TLS, and the program serves its ports itself.
+    NotServed,
     /// The role could get no more memory.
     OutOfMemory,
     /// A bound on size or time was reached.

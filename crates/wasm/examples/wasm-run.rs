@@ -118,6 +118,7 @@ fn main() {
         limits: lighter_types::limits::Limits::default(),
         network: None,
         http: Default::default(),
+        tls: None,
         has_coredump,
     };
     let end = match lighter_wasm::load(&bundle) {

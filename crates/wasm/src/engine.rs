@@ -7,7 +7,8 @@ use lighter_types::cpu::CpuFeatures;
 use std::sync::OnceLock;
 use wasmparser::WasmFeatures;
 use wasmtime::{
-    Config, Engine, OptLevel, PoolingAllocationConfig, ResourcesRequired, WasmBacktraceDetails,
+    Config, Enabled, Engine, OptLevel, PoolingAllocationConfig, ResourcesRequired,
+    WasmBacktraceDetails,
 };
 
 /// Identifies the engine and its settings: part of the key of everything compiled.
@@ -51,6 +52,9 @@ pub(crate) enum Purpose {
 /// the kernel, which costs more for what is small.
 const KEPT_MEMORY_BYTES: usize = 128 << 10;
 const KEPT_TABLE_BYTES: usize = 16 << 10;
+/// The same where the kernel says which pages were written to, so that only those are.
+const SCANNED_MEMORY_BYTES: usize = 1 << 20;
+const SCANNED_TABLE_BYTES: usize = 64 << 10;
 /// The same for the stack it ran on.
 const KEPT_STACK_BYTES: usize = 64 << 10;
 /// The tables and memories of a component that does not say how many it takes.
@@ -78,10 +82,22 @@ fn pool(most_instances: u32, needs: Option<&ResourcesRequired>) -> PoolingAlloca
         .table_elements(largest_table.max(TABLE_ELEMENTS))
         .max_component_instance_size(INSTANCE_BYTES)
         .max_core_instance_size(INSTANCE_BYTES)
-        .linear_memory_keep_resident(KEPT_MEMORY_BYTES)
-        .table_keep_resident(KEPT_TABLE_BYTES)
         .async_stack_keep_resident(KEPT_STACK_BYTES);
+    if has_page_map() {
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(SCANNED_MEMORY_BYTES)
+            .table_keep_resident(SCANNED_TABLE_BYTES);
+    } else {
+        pool.linear_memory_keep_resident(KEPT_MEMORY_BYTES)
+            .table_keep_resident(KEPT_TABLE_BYTES);
+    }
     pool
+}
+
+/// Whether the kernel says what of its memory this process has written to. wasmtime opens what it asks by with the first
+/// of these questions, which comes before the lock.
+pub fn has_page_map() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
 }
 
 /// Makes an engine for a machine with the features given.

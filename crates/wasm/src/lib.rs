@@ -24,7 +24,7 @@ mod names;
 mod trap;
 
 pub use crate::compile::compile;
-pub use crate::engine::{BUILD_ID, ENGINE_VERSION};
+pub use crate::engine::{BUILD_ID, ENGINE_VERSION, has_page_map};
 pub use crate::host::{Host, LookupReply};
 pub use crate::http::{Body, BodyError, Fault, Handler, Spares};
 pub use crate::inspect::inspect;

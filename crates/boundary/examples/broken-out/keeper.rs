@@ -380,6 +380,7 @@ fn start_locked(kind: Kind, root: &Path, handed: &Handed) -> Process {
             code: root.join("code"),
             mounts,
             scratch,
+            has_page_map: false,
         },
     };
     let spec = Spec {

@@ -145,7 +145,7 @@ impl ProcessBoundary {
     /// Where a runner may be put, the best place first.
     fn places(&self, spec: &Spec<'_>) -> Vec<Place> {
         let is_root = self.caller.user == 0;
-        let has_mounts = matches!(spec.root, Root::Tree { .. });
+        let has_mounts = matches!(&spec.root, Root::Tree { mounts, .. } if !mounts.is_empty());
         let is_as_caller = spec.owner.is_none_or(|owner| owner == self.caller);
         // What runs as another user is looked into by right only; a user namespace gives that right to
         // who made it.
@@ -225,6 +225,12 @@ impl ProcessBoundary {
                 plan.enter_directory(*directory);
                 directory_layout(place)
             }
+            Root::Tree { code, mounts, .. }
+                if mounts.is_empty() && matches!(place, Place::OwnRoot | Place::HostRoot) =>
+            {
+                plan.enter_path(code)?;
+                directory_layout(place)
+            }
             Root::Tree { code, mounts, .. } if place == Place::HostRoot => {
                 hosts_layout(code, mounts)?
             }
@@ -232,11 +238,15 @@ impl ProcessBoundary {
                 code,
                 mounts,
                 scratch,
+                has_page_map,
             } => {
                 owner_map = match becomes {
                     Some(ids) => self.owner_map(spec.owner, ids, mounts)?,
                     None => None,
                 };
+                if *has_page_map {
+                    plan.show_page_map();
+                }
                 plan.build_tree(code, mounts, scratch, owner_map.as_ref())?;
                 Layout {
                     code: "/code".to_owned(),
@@ -252,6 +262,16 @@ impl ProcessBoundary {
             let source = io::Error::other("the kernel gave no process number");
             StartError::new("start a runner", source)
         })?;
+        if matches!(
+            spec.root,
+            Root::Tree {
+                has_page_map: true,
+                ..
+            }
+        ) {
+            // The kernel notes whose it is when it is looked up (`proc_pid(5)`): before its ids were its own.
+            let _ = rustix::fs::stat(format!("/proc/{}/pagemap", child.pid));
+        }
         // In a user namespace threads are counted for it alone (Linux 5.14), and root's never.
         let are_threads_own = match becomes {
             Some(ids) => ids.user >= FIRST_RUNNER_ID,

@@ -19,11 +19,15 @@ pub(crate) struct Plan {
     place: Place,
     becomes: Option<Ids>,
     caller: Ids,
+    has_page_map: bool,
 }
 
 /// Descriptors are first moved above this number, so that none is overwritten while they are put
 /// in their places.
 const PLACES: RawFd = 16;
+
+/// What of its memory a process has written to (`proc_pid_pagemap(5)`): the file of whoever opens it.
+const PAGE_MAP: &CStr = c"/proc/self/pagemap";
 
 /// No descriptor is moved to this number or one above it.
 pub(crate) const ABOVE_PLACES: RawFd = 32;
@@ -57,6 +61,7 @@ impl Plan {
             place,
             becomes,
             caller,
+            has_page_map: false,
         }
     }
 
@@ -73,6 +78,21 @@ impl Plan {
         if self.place != Place::HostRoot {
             self.steps.push(Step::ChangeRoot);
         }
+    }
+
+    /// The same for a directory by its path.
+    pub(crate) fn enter_path(&mut self, directory: &Path) -> Result<(), StartError> {
+        self.steps
+            .push(Step::ChangeDirectory(path_string(directory)?));
+        if self.place != Place::HostRoot {
+            self.steps.push(Step::ChangeRoot);
+        }
+        Ok(())
+    }
+
+    /// The tree that is built next has `/proc/self/pagemap` in it.
+    pub(crate) fn show_page_map(&mut self) {
+        self.has_page_map = true;
     }
 
     /// The root is a tmpfs in a mount namespace of its own:
@@ -118,6 +138,21 @@ impl Plan {
         };
         self.steps
             .push(Step::MountAt(Box::new(code), c"code".into()));
+        if self.has_page_map {
+            let own = Tree {
+                source: PAGE_MAP.into(),
+                identity: None,
+                is_read_only: true,
+                is_executable: false,
+                owner_map: None,
+            };
+            self.steps.push(Step::MakeDirectory(c"proc".into(), 0o755));
+            self.steps
+                .push(Step::MakeDirectory(c"proc/self".into(), 0o755));
+            self.steps.push(Step::MakeFile(c"proc/self/pagemap".into()));
+            self.steps
+                .push(Step::MountAt(Box::new(own), c"proc/self/pagemap".into()));
+        }
         self.steps.push(Step::MakeReadOnly(c".".into()));
         self.steps.push(Step::PivotRoot);
         // What the guest makes gets the caller's own mask.

@@ -23,6 +23,8 @@ pub enum Step {
     MountTmpfs(CString, CString),
     /// Makes a directory; one that is there is fine.
     MakeDirectory(CString, libc::mode_t),
+    /// Makes an empty file.
+    MakeFile(CString),
     /// Mounts a tree of the host on a path in a place of the caller's own.
     MountAt(Box<Tree>, CString),
     /// Mounts something below the directory `guest`.
@@ -188,6 +190,11 @@ macro_rules! call {
 }
 pub(super) use call;
 
+fn make_file(path: &CStr) -> Result<(), i32> {
+    let mode = libc::S_IFREG | 0o444;
+    call!(SYS_mknodat, libc::AT_FDCWD, path.as_ptr(), mode, 0).map(drop)
+}
+
 fn perform(step: &Step) -> Result<(), i32> {
     match step {
         Step::JoinControlGroup(processes) => mount::write_all(*processes, b"0"),
@@ -216,6 +223,7 @@ fn perform(step: &Step) -> Result<(), i32> {
                 Err(errno) => Err(errno),
             }
         }
+        Step::MakeFile(path) => make_file(path),
         Step::MountAt(tree, target) => mount::mount_at(tree, target),
         Step::Mount(mounting) => mount::mount(mounting),
         Step::SetFileMask(mask) => call!(SYS_umask, *mask).map(drop),

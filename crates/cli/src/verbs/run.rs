@@ -51,6 +51,7 @@ fn try_run(flags: &EngineFlags, arguments: RunArguments, limits: Limits) -> Resu
         limits,
         time_limit,
         http: http.settings()?,
+        tls: http.tls(),
     };
     Engine::open(configuration.engine)?.run(options, &settings::variable, &mut reporter)
 }

@@ -16,15 +16,20 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A program that serves, until this is dropped.
-struct Server {
+pub(crate) struct Server {
     process: Child,
-    workspace: Workspace,
-    port: u16,
+    pub(crate) workspace: Workspace,
+    pub(crate) port: u16,
 }
 
 impl Server {
-    fn start(program: &Path, flags: &[&str]) -> Self {
-        let (workspace, port) = (workspace(), free_port());
+    pub(crate) fn start(program: &Path, flags: &[&str]) -> Self {
+        Self::start_in(workspace(), program, flags)
+    }
+
+    /// Starts it in a workspace that has something in it.
+    pub(crate) fn start_in(workspace: Workspace, program: &Path, flags: &[&str]) -> Self {
+        let port = free_port();
         let log = File::create(workspace.path("log")).expect("the workspace is writable");
         let process = Command::new(env!("CARGO_BIN_EXE_lighter"))
             .args(["run", "-p", &format!("127.0.0.1:{port}:80")])
@@ -53,7 +58,7 @@ impl Server {
         server
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect((LOOPBACK, self.port)).expect("it listens");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -62,25 +67,36 @@ impl Server {
     }
 
     /// Sends bytes, and gives all that comes back until the server closes.
-    fn send(&self, bytes: &[u8]) -> String {
+    pub(crate) fn send(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
         stream.write_all(bytes).expect("it takes them");
         rest(&mut stream)
     }
 
     /// The status and the body for a path.
-    fn get(&self, path: &str) -> (u16, String) {
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let request =
             format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n");
         parts(&self.send(request.as_bytes()))
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.workspace.path("log")).unwrap_or_default()
     }
 
+    /// The process in which the program runs.
+    pub(crate) fn runner(&self) -> u32 {
+        let keeper = self.process.id();
+        let children = format!("/proc/{keeper}/task/{keeper}/children");
+        let children = fs::read_to_string(children).expect("it runs");
+        let first = children.split_whitespace().next();
+        first
+            .and_then(|child| child.parse().ok())
+            .expect("it has a child")
+    }
+
     /// Whether a line is in the log, or comes soon.
-    fn has_line(&self, line: &str) -> bool {
+    pub(crate) fn has_line(&self, line: &str) -> bool {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.log().lines().any(|other| other == line) {
             if Instant::now() > deadline {
@@ -91,12 +107,12 @@ impl Server {
         true
     }
 
-    fn tell(&self, signal: Signal) {
+    pub(crate) fn tell(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).expect("it runs");
     }
 
     /// The code it ends with.
-    fn code(&mut self) -> Option<i32> {
+    pub(crate) fn code(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.try_wait().expect("it is a child") {
@@ -519,5 +535,40 @@ fn wrong_values_of_http_flags_are_refused() {
         let run = workspace.lighter(["run", flag, value, "./none.wasm"]);
         let told = format!("invalid {flag} \"{value}\": {expected}");
         run.run().assert_refused(125, &[&told]);
+    }
+}
+
+#[test]
+fn access_log_has_a_line_for_each_request() {
+    let server = Server::start(&programs::http(), &["--access-log", "common"]);
+    server.get("/body?5000");
+    server.get("/trap");
+    let request =
+        "GET /head?a HTTP/1.1\r\nHost: a\r\nUser-Agent: x\"y\r\nConnection: close\r\n\r\n";
+    server.send(request.as_bytes());
+    server.send(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    let lines = [
+        "\"GET /body?5000 HTTP/1.1\" 200 5000 \"-\" \"-\"",
+        "\"GET /trap HTTP/1.1\" 500 19 \"-\" \"-\"",
+        "\"GET / HTTP/1.1\" 400 ",
+        "\"-\" \"x\\x22y\"",
+    ];
+    let deadline = Instant::now() + PATIENCE;
+    while !lines.iter().all(|line| server.log().contains(line)) {
+        assert!(Instant::now() < deadline, "{}", server.log());
+        thread::sleep(Duration::from_millis(10));
+    }
+    let log = server.log();
+    let first = log
+        .lines()
+        .find(|line| line.contains("/body"))
+        .expect("it is there");
+    assert!(first.starts_with("127.0.0.1 - - ["), "{first}");
+    let server = Server::start(&programs::http(), &["--access-log", "json"]);
+    server.get("/hello");
+    let line = "\"method\":\"GET\",\"target\":\"/hello\",\"protocol\":\"HTTP/1.1\",\"status\":200,\"bytes\":6,\"seconds\":";
+    while !server.log().contains(line) {
+        assert!(Instant::now() < deadline, "{}", server.log());
+        thread::sleep(Duration::from_millis(10));
     }
 }

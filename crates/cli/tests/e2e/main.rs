@@ -37,6 +37,7 @@ mod run;
 mod start;
 mod surprises;
 mod terminal;
+mod tls;
 mod tools;
 mod wasi_p3;
 mod wasmedge;

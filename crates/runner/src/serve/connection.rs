@@ -1,6 +1,7 @@
 //! One connection: which HTTP it speaks, and how long it may be silent.
 
 use super::request::Server;
+use http::uri::Scheme;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -9,9 +10,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// The most fields of a request's head.
 const MOST_FIELDS: usize = 256;
@@ -24,12 +28,27 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How soon the rest of a beginning is looked for.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// Which HTTP a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Http {
+    One,
+    Two,
+}
+
+/// A connection of which that is known.
+enum Begun {
+    Plain(TcpStream, Http),
+    Tls(Box<TlsStream<TcpStream>>, Http),
+}
+
 /// The connections there are.
 #[derive(Clone)]
 pub(super) struct Connections {
     server: Arc<Server>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
+    /// What accepts them over TLS, if they come so.
+    acceptor: Option<TlsAcceptor>,
     /// Who tells them to end; none once they were told.
     open: Arc<Mutex<Option<GracefulShutdown>>>,
     /// The same for those that have said nothing yet.
@@ -37,7 +56,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    pub(super) fn new(server: Arc<Server>, acceptor: Option<TlsAcceptor>) -> Self {
         let settings = server.settings();
         let head_bytes = usize::try_from(settings.head_bytes).unwrap_or(usize::MAX);
         let mut http1 = http1::Builder::new();
@@ -60,6 +79,7 @@ impl Connections {
             server,
             http1,
             http2,
+            acceptor,
             open: Arc::new(Mutex::new(Some(GracefulShutdown::new()))),
             is_draining: watch::Sender::new(false),
         }
@@ -80,30 +100,66 @@ impl Connections {
         // An answer goes out at once; without it, it goes out later.
         let _ = stream.set_nodelay(true);
         let mut is_draining = self.is_draining.subscribe();
-        let beginning = timeout(
-            self.server.settings().head_time,
-            begins_with_preface(&stream),
-        );
+        let beginning = timeout(self.server.settings().head_time, self.begin(stream));
         let begun = tokio::select! {
             begun = beginning => begun,
             _ = is_draining.wait_for(|is_draining| *is_draining) => return,
         };
-        let Ok(Ok(is_http2)) = begun else {
-            return;
+        match begun {
+            Ok(Ok(Begun::Plain(stream, http))) => {
+                self.speak(http, Scheme::HTTP, stream, peer, watcher).await;
+            }
+            Ok(Ok(Begun::Tls(stream, http))) => {
+                self.speak(http, Scheme::HTTPS, stream, peer, watcher).await;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    /// Finds out what a client speaks.
+    async fn begin(&self, stream: TcpStream) -> io::Result<Begun> {
+        let Some(acceptor) = &self.acceptor else {
+            let http = if begins_with_preface(&stream).await? {
+                Http::Two
+            } else {
+                Http::One
+            };
+            return Ok(Begun::Plain(stream, http));
         };
+        let stream = acceptor.accept(stream).await?;
+        let http = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Http::Two,
+            _ => Http::One,
+        };
+        Ok(Begun::Tls(Box::new(stream), http))
+    }
+
+    async fn speak<S>(
+        self,
+        http: Http,
+        scheme: Scheme,
+        stream: S,
+        peer: SocketAddr,
+        watcher: Watcher,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let server = Arc::clone(&self.server);
         let service = service_fn(move |request| {
-            let server = Arc::clone(&server);
-            async move { server.answer(request, peer).await }
+            let (server, scheme) = (Arc::clone(&server), scheme.clone());
+            async move { server.answer(request, scheme, peer).await }
         });
         let stream = TokioIo::new(stream);
         // What ends a connection is the client's affair.
-        if is_http2 {
-            let connection = self.http2.serve_connection(stream, service);
-            let _ = watcher.watch(connection).await;
-        } else {
-            let connection = self.http1.serve_connection(stream, service);
-            let _ = watcher.watch(connection).await;
+        match http {
+            Http::One => {
+                let connection = self.http1.serve_connection(stream, service);
+                let _ = watcher.watch(connection).await;
+            }
+            Http::Two => {
+                let connection = self.http2.serve_connection(stream, service);
+                let _ = watcher.watch(connection).await;
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Serves HTTP: connections to the published ports, each request to an instance of the program.
 //!
 //! ```text
-//!   listeners ──▶ a task for each connection: HTTP/1.1 or HTTP/2 (connection.rs)
+//!   listeners ──▶ a task for each connection: HTTP/1.1 or HTTP/2 (connection.rs), over TLS or not (tls.rs)
 //!                   │ request
 //!                   ▼
 //!                 request.rs: what is no request of a guest's is answered here; a fault is too, and noted
@@ -11,15 +11,20 @@
 //!
 //! A runtime with a thread for each processor, and spare ones for when guests keep these.
 
+mod body;
 mod connection;
+mod log;
 mod request;
+mod tls;
 
 use crate::control::Control;
 use connection::Connections;
 use lighter_types::bundle::Bundle;
+use lighter_types::http::ServerTls;
 use lighter_types::runner_protocol::{End, Failure, FromRunner};
 use lighter_wasm::Handler;
 use request::Server;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +45,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn serve(
     handler: Handler,
     bundle: &Bundle,
+    tls: Option<(&ServerTls, File)>,
     control: &Arc<Control>,
 ) -> Result<End, Failure> {
     let published = bundle
@@ -77,7 +83,13 @@ pub(crate) fn serve(
     let heard = control.hear_drain(move || drains.notify_one());
     heard.map_err(|error| failed("hear the keeper", &error))?;
     let server = Arc::new(Server::new(handler, bundle.http));
-    let connections = Connections::new(Arc::clone(&server));
+    let acceptor = tls
+        .map(|(tls, keeper)| tls::acceptor(tls, keeper))
+        .transpose();
+    let acceptor = acceptor.map_err(|error| Failure::Internal {
+        reason: format!("could not serve TLS: {error}"),
+    })?;
+    let connections = Connections::new(Arc::clone(&server), acceptor);
     let served = runtime.block_on(async {
         let mut listeners = Vec::new();
         for socket in sockets {

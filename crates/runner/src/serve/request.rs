@@ -1,18 +1,16 @@
 //! One request: what a guest is not asked, and what is answered in its place.
 
-use bytes::Bytes;
+use super::body::{AnswerBody, RequestBody};
+use super::log::{Line, Visit};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
-use lighter_types::escape::escape;
 use lighter_types::http::HttpSettings;
-use lighter_wasm::{BodyError, Fault, Handler};
+use lighter_wasm::{Fault, Handler};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 /// Answers requests.
 pub(super) struct Server {
@@ -38,23 +36,35 @@ impl Server {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        _peer: SocketAddr,
+        scheme: Scheme,
+        peer: SocketAddr,
     ) -> Result<Response<AnswerBody>, Infallible> {
+        let log = self.settings.access_log;
+        let visit = log.map(|format| Visit::begin(format, &request, peer));
+        let mut response = self.respond(request, scheme).await;
+        if let Some(mut visit) = visit {
+            visit.answered(response.status());
+            response.body_mut().note(visit);
+        }
+        Ok(response)
+    }
+
+    async fn respond(&self, request: Request<Incoming>, scheme: Scheme) -> Response<AnswerBody> {
         let line = Line::of(&request);
-        let request = match self.admit(request) {
+        let request = match self.admit(request, scheme) {
             Ok(request) => request,
-            Err((status, reason)) => return Ok(refusal(status, reason)),
+            Err((status, reason)) => return refusal(status, reason),
         };
         let late = line.clone();
         let failed = move |fault: Fault| late.tell(None, &fault);
-        Ok(match self.handler.handle(request, failed).await {
-            Ok(response) => response.map(AnswerBody::Guest),
+        match self.handler.handle(request, failed).await {
+            Ok(response) => response.map(AnswerBody::of_guest),
             Err(fault) => {
                 let (status, reason) = words(&fault);
                 line.tell(Some(status), &fault);
                 refusal(status, reason)
             }
-        })
+        }
     }
 
     /// What a guest is handed of a request.
@@ -64,6 +74,7 @@ impl Server {
     fn admit(
         &self,
         request: Request<Incoming>,
+        scheme: Scheme,
     ) -> Result<Request<RequestBody>, (StatusCode, &'static str)> {
         let (mut head, body) = request.into_parts();
         if head.method == Method::CONNECT {
@@ -82,7 +93,7 @@ impl Server {
         };
         let path = head.uri.path_and_query().cloned();
         let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(Scheme::HTTP);
+        uri.scheme = Some(scheme);
         uri.authority = Some(authority);
         uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
         head.uri = Uri::from_parts(uri)
@@ -118,26 +129,8 @@ fn words(fault: &Fault) -> (StatusCode, &'static str) {
     }
 }
 
-/// What happened, for who reads the log.
-fn reason(fault: &Fault) -> String {
-    match fault {
-        Fault::Trapped { report } => report.clone(),
-        Fault::Exited { code } => format!("the program exited with {code} and gave no answer"),
-        Fault::OutOfMemory => "it needs more memory than --memory allows".to_owned(),
-        Fault::OutOfTime { limit } => {
-            format!("it used a processor for more than {limit:?} (--request-cpu-time)")
-        }
-        Fault::NoAnswer { error: None } => "the program returned without an answer".to_owned(),
-        Fault::NoAnswer { error: Some(error) } => {
-            format!("the program answered with the error {error}")
-        }
-        Fault::Late { limit } => format!("the program took more than {limit:?}"),
-        Fault::NoInstance { reason } => format!("no instance could be made: {reason}"),
-    }
-}
-
 fn refusal(status: StatusCode, reason: &'static str) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Own(Some(Bytes::from_static(reason.as_bytes()))));
+    let mut response = Response::new(AnswerBody::own(reason));
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
@@ -145,117 +138,4 @@ fn refusal(status: StatusCode, reason: &'static str) -> Response<AnswerBody> {
         .headers_mut()
         .insert(CONTENT_LENGTH, reason.len().into());
     response
-}
-
-/// A request as the log names it.
-#[derive(Clone)]
-struct Line {
-    method: Method,
-    target: String,
-}
-
-impl Line {
-    fn of(request: &Request<Incoming>) -> Self {
-        Self {
-            method: request.method().clone(),
-            target: request.uri().path().to_owned(),
-        }
-    }
-
-    /// One line for a fault; without a status the answer had begun.
-    fn tell(&self, status: Option<StatusCode>, fault: &Fault) {
-        let status = status.map_or("cut short".to_owned(), |status| status.as_u16().to_string());
-        let reason = reason(fault);
-        let reason = reason.lines().next().unwrap_or_default();
-        let text = format!(
-            "lighter: {} {}: {status}: {}\n",
-            escape(self.method.as_str()),
-            escape(&self.target),
-            escape(reason)
-        );
-        // Nobody may read it.
-        let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
-    }
-}
-
-/// A request's body, and how much of it may come yet.
-pub(super) struct RequestBody {
-    body: Incoming,
-    left_bytes: Option<u64>,
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        polled.map(|frame| {
-            Some(match frame? {
-                Ok(frame) => self.count(frame),
-                Err(error) => Err(BodyError::Broken(error.to_string())),
-            })
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl RequestBody {
-    fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
-        if let (Some(left), Some(data)) = (&mut self.left_bytes, frame.data_ref()) {
-            let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            *left = left.checked_sub(length).ok_or(BodyError::TooLong)?;
-        }
-        Ok(frame)
-    }
-}
-
-/// What a client gets.
-pub(super) enum AnswerBody {
-    /// A guest's.
-    Guest(lighter_wasm::Body),
-    /// Words of our own.
-    Own(Option<Bytes>),
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::Guest(body) => Pin::new(body).poll_frame(context),
-            Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Guest(body) => body.is_end_stream(),
-            Self::Own(bytes) => bytes.is_none(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Guest(body) => body.size_hint(),
-            Self::Own(bytes) => {
-                let length = bytes.as_ref().map_or(0, Bytes::len);
-                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
-            }
-        }
-    }
 }

@@ -264,6 +264,7 @@ fn bundle() -> Bundle {
         limits: Limits::default(),
         network: None,
         http: HttpSettings::default(),
+        tls: None,
         has_coredump: false,
     }
 }
