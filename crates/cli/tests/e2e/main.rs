@@ -20,6 +20,7 @@ mod bad_input;
 mod cache;
 mod crowds;
 mod databases;
+mod floods;
 mod hosts;
 mod http;
 mod limits;

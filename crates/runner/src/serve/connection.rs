@@ -8,11 +8,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -39,6 +40,60 @@ enum Http {
 enum Begun {
     Plain(TcpStream, Http),
     Tls(Box<TlsStream<TcpStream>>, Http),
+}
+
+/// What a client of HTTP/2 does with its requests: to give them up costs it nothing, and others an instance each.
+#[derive(Default)]
+struct Conduct {
+    given_up: AtomicU32,
+    met: AtomicU32,
+    bad: Notify,
+}
+
+impl Conduct {
+    async fn is_bad(&self) {
+        self.bad.notified().await;
+    }
+}
+
+/// The most requests that a client gives up beyond those that it took the answer of.
+const MOST_GIVEN_UP: u32 = 100;
+
+/// A request that is not answered yet.
+struct Wish {
+    conduct: Arc<Conduct>,
+    is_met: bool,
+}
+
+impl Wish {
+    fn new(conduct: &Arc<Conduct>) -> Self {
+        Self {
+            conduct: Arc::clone(conduct),
+            is_met: false,
+        }
+    }
+
+    fn met(mut self) {
+        self.is_met = true;
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        let conduct = &self.conduct;
+        if self.is_met {
+            conduct.met.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let given_up = conduct.given_up.fetch_add(1, Ordering::Relaxed) + 1;
+        let bound = conduct
+            .met
+            .load(Ordering::Relaxed)
+            .saturating_add(MOST_GIVEN_UP);
+        if given_up > bound {
+            conduct.bad.notify_one();
+        }
+    }
 }
 
 /// The connections there are.
@@ -145,9 +200,16 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let server = Arc::clone(&self.server);
+        let conduct = Arc::new(Conduct::default());
+        let noted = Arc::clone(&conduct);
         let service = service_fn(move |request| {
             let (server, scheme) = (Arc::clone(&server), scheme.clone());
-            async move { server.answer(request, scheme, peer).await }
+            let wish = Wish::new(&noted);
+            async move {
+                let answer = server.answer(request, scheme, peer).await;
+                wish.met();
+                answer
+            }
         });
         let stream = TokioIo::new(stream);
         // What ends a connection is the client's affair.
@@ -158,7 +220,10 @@ impl Connections {
             }
             Http::Two => {
                 let connection = self.http2.serve_connection(stream, service);
-                let _ = watcher.watch(connection).await;
+                tokio::select! {
+                    _ = watcher.watch(connection) => {}
+                    () = conduct.is_bad() => {}
+                }
             }
         }
     }
