@@ -34,7 +34,8 @@ pub(crate) struct Admitted {
 /// # Errors
 /// It is none that can be sent.
 pub(crate) fn admit(mut head: Parts) -> Result<Admitted, RequestError> {
-    if head.method == Method::CONNECT {
+    // TRACE has its server say what it was sent, credentials too.
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(RequestError::MethodInvalid);
     }
     let origin = origin(&head.uri)?;

@@ -35,6 +35,19 @@ impl fmt::Display for BodyBroken {
 
 impl Error for BodyBroken {}
 
+/// Whether a server has said that it has not looked at a request: it ends the connection, or has no room for it.
+pub(crate) fn is_unseen(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let is_end = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+            return error.is_remote() && (is_end || error.reason() == Some(Reason::REFUSED_STREAM));
+        }
+        next = error.source();
+    }
+    false
+}
+
 /// What an error of sending or receiving comes to: the deepest cause knows best.
 pub(crate) fn of(error: &(dyn Error + 'static)) -> RequestError {
     let mut found = RequestError::ConnectionTerminated;

@@ -5,8 +5,9 @@ use crate::admit::{Admitted, admit, between_neighbours};
 use crate::body::{AnswerBody, RequestBody};
 use crate::connect::Connector;
 use crate::fault::{self, reset};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Builder, Client};
@@ -83,9 +84,17 @@ impl Sender {
             Transport::Http if is_grpc(&head) => &self.http2,
             _ => &self.any,
         };
-        let request = Request::from_parts(head, RequestBody(body));
-        let answer = wait(client, request, waits).await?;
+        if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
+            // Who sends a body says so, by whatever method; HTTP/2 has no such field, and leaves it out.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(TRANSFER_ENCODING, chunked);
+        }
+        let answer = persist(client, head, body, waits).await?;
         let (mut head, body) = answer.into_parts();
+        if head.headers.contains_key(TRANSFER_ENCODING) {
+            // It says nothing then (RFC 9112, section 6.3).
+            head.headers.remove(CONTENT_LENGTH);
+        }
         between_neighbours(&mut head.headers);
         head.version = http::Version::HTTP_2;
         head.extensions = http::Extensions::default();
@@ -94,27 +103,72 @@ impl Sender {
     }
 }
 
+/// Sends a request, again where its server has not looked at it, which ends connections as it likes (RFC 9113, sections
+/// 6.8 and 8.7). One with a body is sent once.
+async fn persist(
+    client: &Client<Connector, RequestBody>,
+    head: http::request::Parts,
+    body: Incoming,
+    waits: Waits,
+) -> Result<Response<Incoming>, RequestError> {
+    let again = body.is_end_stream().then(|| head.clone());
+    let mut request = Request::from_parts(head, RequestBody::Incoming(body));
+    for _ in 0..MOST_AGAIN {
+        match wait(client, request, waits).await {
+            Err(Unanswered::Unseen) => {}
+            answer => return answer.map_err(Unanswered::error),
+        }
+        let Some(head) = &again else {
+            break;
+        };
+        request = Request::from_parts(head.clone(), RequestBody::Empty);
+    }
+    Err(RequestError::ConnectionTerminated)
+}
+
+/// How often a request is sent, at most.
+const MOST_AGAIN: u32 = 16;
+
+/// Why there is no answer.
+enum Unanswered {
+    /// The server has not looked at the request.
+    Unseen,
+    Failed(RequestError),
+}
+
+impl Unanswered {
+    fn error(self) -> RequestError {
+        match self {
+            Self::Unseen => RequestError::ConnectionTerminated,
+            Self::Failed(error) => error,
+        }
+    }
+}
+
 /// Waits for a connection, then for an answer.
 async fn wait(
     client: &Client<Connector, RequestBody>,
     mut request: Request<RequestBody>,
     waits: Waits,
-) -> Result<Response<Incoming>, RequestError> {
+) -> Result<Response<Incoming>, Unanswered> {
     let mut connected = capture_connection(&mut request);
     let mut answer = pin!(client.request(request));
     let answered = tokio::select! {
         biased;
         answer = &mut answer => Some(answer),
         _ = connected.wait_for_connection_metadata() => None,
-        () = sleep(waits.connect) => return Err(RequestError::ConnectionTimeout),
+        () = sleep(waits.connect) => return Err(Unanswered::Failed(RequestError::ConnectionTimeout)),
     };
     let answered = match answered {
         Some(answered) => answered,
         None => timeout(waits.first_byte, answer)
             .await
-            .map_err(|_| RequestError::ReadTimeout)?,
+            .map_err(|_| Unanswered::Failed(RequestError::ReadTimeout))?,
     };
-    answered.map_err(|error| fault::of(&error))
+    answered.map_err(|error| match fault::is_unseen(&error) {
+        true => Unanswered::Unseen,
+        false => Unanswered::Failed(fault::of(&error)),
+    })
 }
 
 fn builder() -> Builder {
@@ -143,5 +197,7 @@ fn field(credential: Credential) -> Option<(Credential, HeaderName, HeaderValue)
 /// Whether a request is one of gRPC, which knows HTTP/2 only.
 fn is_grpc(head: &http::request::Parts) -> bool {
     let kind = head.headers.get(CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    // Not that of browsers, `application/grpc-web`.
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

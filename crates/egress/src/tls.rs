@@ -1,14 +1,19 @@
 //! To whom a connection leads: TLS, with the authorities that are believed.
 
 use lighter_types::egress::RequestError;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use webpki::EndEntityCert;
 
 /// What connections over TLS are made with. The certificates of the authorities are read when the first one is.
 pub(crate) struct Tls {
@@ -58,14 +63,90 @@ fn config(authorities: &[u8]) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     // A certificate that is none, or too old to be used, is nobody's.
     let certificates = CertificateDer::pem_slice_iter(authorities).filter_map(Result::ok);
-    roots.add_parsable_certificates(certificates);
+    let believed: Vec<CertificateDer<'static>> = certificates.collect();
+    roots.add_parsable_certificates(believed.iter().cloned());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier {
+        inner: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?,
+        believed,
+    };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Believes authorities, and servers that show one of their certificates as their own: what people make for
+/// themselves is often both.
+#[derive(Debug)]
+struct Verifier {
+    inner: Arc<WebPkiServerVerifier>,
+    believed: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match self
+            .inner
+            .verify_server_cert(certificate, between, name, ocsp, now)
+        {
+            // That is said of one that is valid now.
+            Err(error) if is_authority(&error) && self.believed.contains(certificate) => {
+                let parsed = EndEntityCert::try_from(certificate)
+                    .map_err(|_| CertificateError::BadEncoding)?;
+                parsed
+                    .verify_is_valid_for_subject_name(name)
+                    .map_err(|_| CertificateError::NotValidForName)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+/// Whether a certificate was refused for being an authority's.
+fn is_authority(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else {
+        return false;
+    };
+    let cause = other.0.downcast_ref::<webpki::Error>();
+    matches!(cause, Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 fn fault(error: &io::Error) -> Fault {
@@ -99,10 +180,17 @@ fn words(error: &CertificateError) -> String {
             "it is for another host".to_owned()
         }
         // One whose authority has another key than who has that name here.
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+        CertificateError::UnknownIssuer
+        | CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "nobody who is believed has signed it".to_owned()
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
+        // An authority's own, that is not among those which are believed.
+        other if is_authority(&other.clone().into()) => {
+            "nobody who is believed has signed it".to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -25,7 +25,7 @@ const SYSTEM_AUTHORITIES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 /// The most that is read of such a file, in bytes.
-const AUTHORITIES_BYTES: u64 = 4 << 20;
+const AUTHORITIES_BYTES: u64 = 2 << 20;
 /// The longest credential, in bytes: servers take no longer fields.
 const CREDENTIAL_BYTES: u64 = 8 << 10;
 
@@ -48,7 +48,7 @@ pub(crate) fn order(
     authorities: Vec<u8>,
 ) -> Box<dyn Fn() -> io::Result<EgressOrder> + Send + Sync> {
     Box::new(move || {
-        let mut all = system_authorities()?;
+        let mut all = system_authorities();
         all.push(b'\n');
         all.extend_from_slice(&authorities);
         Ok(EgressOrder {
@@ -59,15 +59,12 @@ pub(crate) fn order(
     })
 }
 
-/// The authorities of the system; none, if it has none.
-fn system_authorities() -> io::Result<Vec<u8>> {
-    for path in SYSTEM_AUTHORITIES {
-        match read(path, AUTHORITIES_BYTES) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            read => return read,
-        }
-    }
-    Ok(Vec::new())
+/// The authorities of the system; none, if it has none that can be read.
+fn system_authorities() -> Vec<u8> {
+    let read = SYSTEM_AUTHORITIES
+        .iter()
+        .map(|path| read(path, AUTHORITIES_BYTES));
+    read.flatten().next().unwrap_or_default()
 }
 
 /// Reads the files of the authorities that the user believes besides.
@@ -89,6 +86,9 @@ pub(crate) fn read_authorities(grants: &Grants) -> Result<Vec<u8>, Error> {
         }
         all.extend(content);
         all.push(b'\n');
+        if all.len() as u64 > AUTHORITIES_BYTES {
+            return Err(refused("together they are larger than 2 MiB".to_owned()));
+        }
     }
     Ok(all)
 }

@@ -2,11 +2,13 @@
 
 use crate::Error;
 use crate::code::failure_error;
+use crate::egress;
 use crate::engine::{Engine, Observer, open_directory};
 use crate::mounts;
 use crate::network;
 use crate::program::{self, ProgramSource, seal};
 use crate::run::refuse_unsupported;
+use crate::tls::{self, TlsFiles};
 use lighter_boundary::Content;
 use lighter_container::{Failed, RoleRequest};
 use lighter_types::cpu::CpuFeatures;
@@ -16,6 +18,7 @@ use lighter_types::program::{FileKind, ProgramKind};
 use lighter_types::runner_protocol::{
     Bounds, Failure, FromRunner, InspectOrder, ProgramFacts, Task,
 };
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub struct ExplainOptions {
     pub grants: Grants,
     /// What a run could use up.
     pub limits: Limits,
+    /// The certificate with which a run would serve TLS.
+    pub tls: Option<TlsFiles>,
     /// The export that a run would call in place of the program's entry.
     pub invoke: Option<String>,
 }
@@ -68,6 +73,7 @@ impl Engine {
     pub fn explain(
         &self,
         options: &ExplainOptions,
+        find_variable: &dyn Fn(&str) -> Option<OsString>,
         observer: &mut dyn Observer,
     ) -> Result<Explanation, Error> {
         let program = program::open(&options.program)?;
@@ -124,6 +130,9 @@ impl Engine {
         let refusal = refuse_unsupported(&options.grants)
             .and_then(|()| network::check(&options.grants, ceilings))
             .and_then(|()| Ok(limits().map_err(Failed::Start)?))
+            .and_then(|()| egress::read_credentials(&options.grants, find_variable).map(drop))
+            .and_then(|()| egress::read_authorities(&options.grants).map(drop))
+            .and_then(|()| options.tls.as_ref().map(tls::read).transpose().map(drop))
             .err()
             .or_else(|| {
                 let failure = failure(&facts, options)?;

@@ -3,7 +3,7 @@
 use crate::Error;
 use lighter_boundary::Network;
 use lighter_types::grant::{
-    Grants, NamePattern, NetGrant, NetHost, NetworkMode, PortRange, Protocol, Publish,
+    Grants, NamePattern, NetGrant, NetHost, NetScheme, NetworkMode, PortRange, Protocol, Publish,
 };
 use lighter_types::network::{MOST_SERVERS, NetworkPolicy, PublishedPort, Reach};
 use rustix::io::Errno;
@@ -94,13 +94,16 @@ fn check_name(grant: &NetGrant, grants: &Grants) -> Result<(), Error> {
     if !name.is_localhost() || grants.hosts().any(|host| pattern.matches(&host.name)) {
         return Ok(());
     }
-    let port = grant
-        .ports
-        .map_or(String::new(), |ports| format!(":{ports}"));
+    let at = |address: IpAddr| NetGrant {
+        host: NetHost::Address(address),
+        ..grant.clone()
+    };
     Err(Error::Refused {
         reason: format!("cannot grant {grant}: names lead to no loopback addresses"),
         hint: Some(format!(
-            "grant the addresses: --allow-net 127.0.0.1{port} --allow-net '[::1]{port}'"
+            "grant the addresses: --allow-net {} --allow-net '{}'",
+            at(Ipv4Addr::LOCALHOST.into()),
+            at(Ipv6Addr::LOCALHOST.into())
         )),
     })
 }
@@ -118,6 +121,21 @@ pub(crate) fn warnings(grants: &Grants) -> Vec<String> {
             warnings.push("with --network none -p publishes nothing".to_owned());
         }
         NetworkMode::Host | NetworkMode::None | NetworkMode::Bridge => {}
+    }
+    for credential in grants.credentials() {
+        let pattern = NamePattern::Name(credential.host.clone());
+        let is_for = |grant: &NetGrant| match (&grant.scheme, &grant.host) {
+            (Some(NetScheme::Udp | NetScheme::Http), _) => false,
+            (_, NetHost::Name(host)) => host.overlaps(&pattern),
+            // A name may lead there that may be looked up.
+            (_, NetHost::Address(_) | NetHost::Network(_)) => true,
+        };
+        if !grants.destinations().any(is_for) {
+            let host = &credential.host;
+            warnings.push(format!(
+                "the credential for {host} is sent nowhere: nothing there is granted over TLS (--allow-net https://{host})"
+            ));
+        }
     }
     let servers = grants.name_servers().count();
     if servers > MOST_SERVERS && grants.has_network() {

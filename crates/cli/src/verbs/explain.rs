@@ -46,6 +46,9 @@ struct Given {
     lookups: Vec<NamePattern>,
     hosts: Vec<HostGrant>,
     name_servers: Vec<DnsServer>,
+    credentials: Vec<String>,
+    authorities: Vec<String>,
+    certificate: Option<String>,
     ceilings: Vec<Reach>,
     published: Vec<Publish>,
     limits: Limits,
@@ -94,6 +97,15 @@ fn try_explain(
         lookups: grants.lookups().cloned().collect(),
         hosts: grants.hosts().cloned().collect(),
         name_servers: grants.name_servers().copied().collect(),
+        credentials: grants
+            .credentials()
+            .map(|credential| format!("{} ({})", credential.host, credential.field))
+            .collect(),
+        authorities: grants.authorities().map(ToString::to_string).collect(),
+        certificate: arguments
+            .http
+            .tls()
+            .map(|tls| tls.certificate.to_string_lossy().into_owned()),
         ceilings: configuration.engine.ceilings.clone(),
         published: grants.published().copied().collect(),
         limits: arguments.limits.limits()?,
@@ -101,14 +113,19 @@ fn try_explain(
     };
     // They open nothing; wrong ones are told.
     arguments.http.settings()?;
+    let tls = arguments.http.tls();
     let options = ExplainOptions {
         program: source,
         grants: grants.clone(),
         limits: given.limits,
+        tls,
         invoke: arguments.process.invoke,
     };
-    let explanation =
-        Engine::open(configuration.engine)?.explain(&options, &mut Reporter::new(grants))?;
+    let explanation = Engine::open(configuration.engine)?.explain(
+        &options,
+        &settings::variable,
+        &mut Reporter::new(grants),
+    )?;
     Ok((explanation, given))
 }
 
@@ -245,6 +262,23 @@ fn push_network(text: &mut String, given: &Given) {
     for server in &given.name_servers {
         text.push_str(&format!("  has names looked up by {server}\n"));
     }
+    for credential in &given.credentials {
+        text.push_str(&format!(
+            "  a credential on its requests to {credential}, which it does not see\n"
+        ));
+    }
+    for authority in &given.authorities {
+        text.push_str(&format!(
+            "  believes the authorities in {} too\n",
+            escape(authority)
+        ));
+    }
+    if let Some(certificate) = &given.certificate {
+        text.push_str(&format!(
+            "  serves TLS with the certificate in {}\n",
+            escape(certificate)
+        ));
+    }
     for ceiling in &given.ceilings {
         let or_none = |texts: Vec<String>, none: &str| match texts.is_empty() {
             true => none.to_owned(),
@@ -330,16 +364,9 @@ fn grouped(imports: &[ImportFact], has_network: bool) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The API set that no grant opens in this version.
-const HTTP: &str = "wasi http";
-
 fn state_text(state: &ImportState, has_network: bool) -> String {
     match state {
         ImportState::Provided(set) => format!("provided ({})", escape(set)),
-        ImportState::NeedsGrant { set, flags } if set == HTTP => format!(
-            "provided ({HTTP}), every use refused without {}, which this version does not support",
-            escape(flags)
-        ),
         ImportState::NeedsGrant { set, .. } if has_network => {
             format!("provided ({})", escape(set))
         }

@@ -572,3 +572,75 @@ fn access_log_has_a_line_for_each_request() {
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn answer_that_its_program_did_not_end_does_not_look_whole() {
+    let server = Server::start(&programs::http(), &[]);
+    // Its request breaks off in the middle, and with it the program.
+    let broken =
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let mut stream = server.connect();
+    stream.write_all(broken).expect("it takes them");
+    let mut beginning = [0; 4096];
+    let mut seen = String::new();
+    while !seen.contains("hello") {
+        let length = stream.read(&mut beginning).expect("it answers");
+        assert!(length > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&beginning[..length]));
+    }
+    stream.write_all(b"ZZ\r\nbad").expect("it takes them");
+    seen.push_str(&rest(&mut stream));
+    assert!(!seen.ends_with("0\r\n\r\n"), "{seen}");
+}
+
+#[test]
+fn head_has_no_body_by_either_http() {
+    let server = Server::start(&programs::http(), &[]);
+    let origin = format!("http://127.0.0.1:{}/hello", server.port);
+    for http in ["--http1.1", "--http2-prior-knowledge"] {
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--head",
+                "--max-time",
+                "20",
+                http,
+                &origin,
+            ])
+            .output()
+            .expect("curl is there");
+        let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        assert!(
+            output.status.success() && text.contains("content-length: 6"),
+            "{http}: {output:?}"
+        );
+    }
+    assert!(!server.log().contains("cut short"), "{}", server.log());
+}
+
+#[test]
+fn body_that_is_too_long_is_told_however_it_comes() {
+    let server = Server::start(&programs::http(), &["--max-body-size", "1k"]);
+    let head =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = format!("{head}1000\r\n{}\r\n0\r\n\r\n", "x".repeat(4096));
+    let (status, body) = parts(&server.send(request.as_bytes()));
+    assert!(
+        status == 413 || (status == 200 && !body.ends_with("0\r\n\r\n")),
+        "{status} {body}"
+    );
+    let deadline = Instant::now() + PATIENCE;
+    while !server
+        .log()
+        .contains("its body is longer than it may be (--max-body-size)")
+    {
+        assert!(Instant::now() < deadline, "{}", server.log());
+        thread::sleep(Duration::from_millis(10));
+    }
+    let long = format!(
+        "GET /hello HTTP/1.1\r\nHost: a\r\nX: {}\r\nConnection: close\r\n\r\n",
+        "x".repeat(66_000)
+    );
+    assert_eq!(parts(&server.send(long.as_bytes())).0, 431);
+}

@@ -553,3 +553,129 @@ fn grant_of_requests_opens_no_socket() {
         assert_eq!(outcome.stderr_text(), told, "{}", outcome.describe());
     }
 }
+
+#[test]
+fn server_that_is_its_own_authority_is_believed_if_it_is_named() {
+    let workspace = workspace();
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ])
+        .args([
+            "-subj",
+            "/CN=x",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-days",
+            "2",
+        ])
+        .args(["-keyout", "own.key", "-out", "own.pem"])
+        .current_dir(workspace.path(""))
+        .output()
+        .expect("openssl is there");
+    assert!(made.status.success());
+    let own = lighter_testkit::Certificate {
+        certificate: workspace.read("own.pem"),
+        key: workspace.read("own.key"),
+    };
+    let nginx = Nginx::start(&workspace, &[own]);
+    let origin = format!("https://127.0.0.1:{}", nginx.https[0]);
+    let url = format!("{origin}/");
+    let believed = run(
+        &workspace,
+        &["--ca", "own.pem", "--allow-net", &origin],
+        &["get", &url],
+    );
+    assert!(
+        believed.stdout_text().starts_with("200\n"),
+        "{}",
+        believed.describe()
+    );
+    let stranger = run(&workspace, &["--allow-net", &origin], &["get", &url]);
+    assert!(
+        stranger
+            .stderr_text()
+            .contains("nobody who is believed has signed it; name its authority"),
+        "{}",
+        stranger.describe()
+    );
+    // Its name counts as anybody's.
+    let origin = format!("https://other.example:{}", nginx.https[0]);
+    let flags = [
+        "--ca",
+        "own.pem",
+        "--add-host",
+        "other.example:127.0.0.1",
+        "--allow-net",
+        &origin,
+    ];
+    let other = run(&workspace, &flags, &["get", &format!("{origin}/")]);
+    assert!(
+        other.stderr_text().contains("it is for another host"),
+        "{}",
+        other.describe()
+    );
+}
+
+#[test]
+fn what_requests_are_given_is_explained() {
+    let workspace = workspace();
+    workspace.write("ca.pem", Authority::new().certificate());
+    let explain = |flags: &[&str]| {
+        let run = workspace
+            .lighter(["explain"])
+            .args(flags)
+            .env("TOKEN", "t0ken");
+        run.arg(programs::requests()).run()
+    };
+    let grant = [
+        "--allow-net",
+        "https://api.example",
+        "--credential",
+        "api.example=env:TOKEN",
+        "--ca",
+        "ca.pem",
+    ];
+    let outcome = explain(&grant);
+    let text = outcome.stdout_text();
+    for line in [
+        "wasi:http/outgoing-handler@0.2.12: provided (wasi http)\n",
+        "a credential on its requests to api.example (authorization), which it does not see\n",
+        "believes the authorities in ca.pem too\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("t0ken"));
+    let outcome = explain(&[
+        "--allow-net",
+        "https://api.example",
+        "--credential",
+        "api.example=env:NOT_SET",
+    ]);
+    assert_eq!(outcome.code, Some(126));
+    assert!(
+        outcome.stdout_text().contains("NOT_SET is not set"),
+        "{}",
+        outcome.describe()
+    );
+    // One that is sent nowhere.
+    let outcome = explain(&[
+        "--allow-net",
+        "https://api.example",
+        "--credential",
+        "api.exmaple=env:TOKEN",
+    ]);
+    assert!(
+        outcome
+            .describe()
+            .contains("the credential for api.exmaple is sent nowhere"),
+        "{}",
+        outcome.describe()
+    );
+}

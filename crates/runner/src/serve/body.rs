@@ -6,12 +6,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use lighter_wasm::BodyError;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 /// A request's body, and how much of it may come yet.
 pub(super) struct RequestBody {
-    pub(super) body: Incoming,
-    pub(super) left_bytes: Option<u64>,
+    body: Incoming,
+    left_bytes: Option<u64>,
+    /// Whether more came; kept where that may be.
+    too_long: Option<Arc<AtomicBool>>,
 }
 
 impl Body for RequestBody {
@@ -41,10 +45,33 @@ impl Body for RequestBody {
 }
 
 impl RequestBody {
+    /// A body of which so many bytes may come.
+    pub(super) fn new(body: Incoming, most: Option<u64>) -> Self {
+        let too_long = most.map(|_| Arc::default());
+        Self {
+            body,
+            left_bytes: most,
+            too_long,
+        }
+    }
+
+    /// Whether more has come than may, from now on.
+    pub(super) fn too_long(&self) -> Option<Arc<AtomicBool>> {
+        self.too_long.clone()
+    }
+
     fn count(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         if let (Some(left), Some(data)) = (&mut self.left_bytes, frame.data_ref()) {
             let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-            *left = left.checked_sub(length).ok_or(BodyError::TooLong)?;
+            match left.checked_sub(length) {
+                Some(rest) => *left = rest,
+                None => {
+                    if let Some(too_long) = &self.too_long {
+                        too_long.store(true, Ordering::Release);
+                    }
+                    return Err(BodyError::TooLong);
+                }
+            }
         }
         Ok(frame)
     }
@@ -61,6 +88,8 @@ enum Content {
     Guest(lighter_wasm::Body),
     /// Words of our own.
     Own(Option<Bytes>),
+    /// Nothing, as who asked for a head wants none, though there is one.
+    Withheld,
 }
 
 impl AnswerBody {
@@ -76,6 +105,14 @@ impl AnswerBody {
     pub(super) fn own(words: &'static str) -> Self {
         Self {
             content: Content::Own(Some(Bytes::from_static(words.as_bytes()))),
+            visit: None,
+        }
+    }
+
+    /// That of an answer to HEAD.
+    pub(super) fn none() -> Self {
+        Self {
+            content: Content::Withheld,
             visit: None,
         }
     }
@@ -98,6 +135,7 @@ impl Body for AnswerBody {
         let polled = match content {
             Content::Guest(body) => Pin::new(body).poll_frame(context),
             Content::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Withheld => Poll::Ready(None),
         };
         if let (Some(visit), Poll::Ready(Some(Ok(frame)))) = (visit, &polled) {
             visit.count(frame.data_ref().map_or(0, Bytes::len));
@@ -109,6 +147,7 @@ impl Body for AnswerBody {
         match &self.content {
             Content::Guest(body) => body.is_end_stream(),
             Content::Own(bytes) => bytes.is_none(),
+            Content::Withheld => true,
         }
     }
 
@@ -119,6 +158,7 @@ impl Body for AnswerBody {
                 let length = bytes.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
             }
+            Content::Withheld => SizeHint::default(),
         }
     }
 }

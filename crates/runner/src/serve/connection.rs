@@ -6,16 +6,21 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 
 /// The most fields of a request's head.
@@ -102,8 +107,10 @@ pub(super) struct Connections {
     server: Arc<Server>,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
-    /// What accepts them over TLS, if they come so.
-    acceptor: Option<TlsAcceptor>,
+    /// By what they are accepted over TLS, if they come so.
+    acceptor: Option<Arc<ServerConfig>>,
+    /// A turn for each handshake.
+    handshakes: Arc<Semaphore>,
     /// Who tells them to end; none once they were told.
     open: Arc<Mutex<Option<GracefulShutdown>>>,
     /// The same for those that have said nothing yet.
@@ -111,7 +118,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(server: Arc<Server>, acceptor: Option<TlsAcceptor>) -> Self {
+    pub(super) fn new(server: Arc<Server>, acceptor: Option<Arc<ServerConfig>>) -> Self {
         let settings = server.settings();
         let head_bytes = usize::try_from(settings.head_bytes).unwrap_or(usize::MAX);
         let mut http1 = http1::Builder::new();
@@ -135,6 +142,7 @@ impl Connections {
             http1,
             http2,
             acceptor,
+            handshakes: Arc::new(Semaphore::new(1)),
             open: Arc::new(Mutex::new(Some(GracefulShutdown::new()))),
             is_draining: watch::Sender::new(false),
         }
@@ -181,7 +189,17 @@ impl Connections {
             };
             return Ok(Begun::Plain(stream, http));
         };
-        let stream = acceptor.accept(stream).await?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let mut handshake = pin!(hello.into_stream(Arc::clone(acceptor)));
+        // The first step waits for the keeper's signature, and holds a thread: one at a time, so that others are there
+        // for requests.
+        let turn = self.handshakes.acquire().await;
+        let first = poll_fn(|context| Poll::Ready(handshake.as_mut().poll(context))).await;
+        drop(turn);
+        let stream = match first {
+            Poll::Ready(stream) => stream?,
+            Poll::Pending => handshake.await?,
+        };
         let http = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Http::Two,
             _ => Http::One,

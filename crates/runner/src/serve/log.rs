@@ -8,8 +8,13 @@ use lighter_types::escape::escape;
 use lighter_types::http::LogFormat;
 use lighter_wasm::Fault;
 use std::fmt::Write;
+use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -26,7 +31,9 @@ fn reason(fault: &Fault) -> String {
         Fault::NoAnswer { error: Some(error) } => {
             format!("the program answered with the error {error}")
         }
-        Fault::Late { limit } => format!("the program took more than {limit:?}"),
+        Fault::Late { limit } => {
+            format!("the program took more than {limit:?} (--response-timeout, --request-timeout)")
+        }
         Fault::NoInstance { reason } => format!("no instance could be made: {reason}"),
     }
 }
@@ -50,7 +57,19 @@ impl Line {
     pub(super) fn tell(&self, status: Option<StatusCode>, fault: &Fault) {
         let status = status.map_or("cut short".to_owned(), |status| status.as_u16().to_string());
         let reason = reason(fault);
-        let reason = reason.lines().next().unwrap_or_default();
+        self.say(&status, reason.lines().next().unwrap_or_default());
+    }
+
+    /// One line for a body that is longer than it may be.
+    pub(super) fn tell_too_long(&self, status: Option<StatusCode>) {
+        let status = status.map_or("cut short".to_owned(), |status| status.as_u16().to_string());
+        self.say(
+            &status,
+            "its body is longer than it may be (--max-body-size)",
+        );
+    }
+
+    fn say(&self, status: &str, reason: &str) {
         let text = format!(
             "lighter: {} {}: {status}: {}\n",
             escape(self.method.as_str()),
@@ -62,10 +81,81 @@ impl Line {
     }
 }
 
+/// The most lines that wait to be written; what comes beyond that is lost, and counted.
+const MOST_LINES: usize = 4096;
+/// How long the last lines may take.
+const LAST_LINES_TIME: Duration = Duration::from_secs(1);
+
+/// What is written of each request, by a thread of its own: who reads it may be slow, and no request waits for that.
+pub(super) struct AccessLog {
+    format: LogFormat,
+    /// Nothing behind the last one.
+    lines: SyncSender<Option<String>>,
+    lost: AtomicU64,
+}
+
+impl AccessLog {
+    /// Starts it; it has ended when the receiver hears of it.
+    pub(super) fn start(format: LogFormat) -> io::Result<(Arc<Self>, Receiver<()>)> {
+        let (lines, waiting) = sync_channel::<Option<String>>(MOST_LINES);
+        let (ended, end) = sync_channel(1);
+        let write = move || {
+            while let Ok(Some(line)) = waiting.recv() {
+                let mut rest = line.as_bytes();
+                while !rest.is_empty() {
+                    match rustix::io::write(rustix::stdio::stdout(), rest) {
+                        Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                        Err(rustix::io::Errno::INTR) => {}
+                        // Nobody reads it.
+                        Err(_) => break,
+                    }
+                }
+            }
+            let _ = ended.send(());
+        };
+        thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(write)?;
+        let log = Self {
+            format,
+            lines,
+            lost: AtomicU64::new(0),
+        };
+        Ok((Arc::new(log), end))
+    }
+
+    fn write(&self, line: String) {
+        if self.lines.try_send(Some(line)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for the last lines, and tells how many were lost.
+    pub(super) fn end(&self, end: &Receiver<()>) {
+        let deadline = Instant::now() + LAST_LINES_TIME;
+        // Whoever reads may take too long.
+        while self.lines.try_send(None).is_err() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = end.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        let lost = self.lost.load(Ordering::Relaxed);
+        if lost > 0 {
+            let text = format!(
+                "lighter: {lost} lines of the access log were lost: nobody took them in time\n"
+            );
+            let _ = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
+        }
+    }
+}
+
+/// The stack of that thread, in bytes.
+const STACK_BYTES: usize = 128 << 10;
+
 /// One request, as the access log has it. It is written when this is dropped: when its answer was sent, or nobody
 /// takes it any more.
 pub(super) struct Visit {
-    format: LogFormat,
+    log: Arc<AccessLog>,
     peer: SocketAddr,
     time: OffsetDateTime,
     begin: Instant,
@@ -74,15 +164,20 @@ pub(super) struct Visit {
     version: Version,
     referer: Option<String>,
     agent: Option<String>,
-    status: StatusCode,
+    /// None, as long as there is no answer.
+    status: Option<StatusCode>,
     bytes: u64,
 }
 
 impl Visit {
-    pub(super) fn begin(format: LogFormat, request: &Request<Incoming>, peer: SocketAddr) -> Self {
+    pub(super) fn begin(
+        log: &Arc<AccessLog>,
+        request: &Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Self {
         let target = request.uri().path_and_query();
         Self {
-            format,
+            log: Arc::clone(log),
             peer,
             time: OffsetDateTime::now_utc(),
             begin: Instant::now(),
@@ -91,14 +186,14 @@ impl Visit {
             version: request.version(),
             referer: field(request.headers(), &REFERER),
             agent: field(request.headers(), &USER_AGENT),
-            status: StatusCode::OK,
+            status: None,
             bytes: 0,
         }
     }
 
     /// Notes how it is answered.
     pub(super) fn answered(&mut self, status: StatusCode) {
-        self.status = status;
+        self.status = Some(status);
     }
 
     /// Notes a piece of the answer's body.
@@ -122,11 +217,16 @@ impl Visit {
             plain(self.method.as_str()),
             plain(&self.target),
             self.version,
-            self.status.as_u16(),
+            self.status(),
             self.bytes,
             quoted(self.referer.as_deref()),
             quoted(self.agent.as_deref()),
         )
+    }
+
+    /// The status; for who has gone before there was one, the number that nginx has for that.
+    fn status(&self) -> u16 {
+        self.status.map_or(499, |status| status.as_u16())
     }
 
     fn json(&self) -> String {
@@ -150,7 +250,7 @@ impl Visit {
         let _ = writeln!(
             line,
             ",\"status\":{},\"bytes\":{},\"seconds\":{seconds:.6}}}",
-            self.status.as_u16(),
+            self.status(),
             self.bytes
         );
         line
@@ -159,12 +259,10 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let line = match self.format {
+        self.log.write(match self.log.format {
             LogFormat::Common => self.combined(),
             LogFormat::Json => self.json(),
-        };
-        // Nobody may read it.
-        let _ = rustix::io::write(rustix::stdio::stdout(), line.as_bytes());
+        });
     }
 }
 

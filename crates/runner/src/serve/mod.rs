@@ -23,6 +23,7 @@ use lighter_types::bundle::Bundle;
 use lighter_types::http::ServerTls;
 use lighter_types::runner_protocol::{End, Failure, FromRunner};
 use lighter_wasm::Handler;
+use log::AccessLog;
 use request::Server;
 use std::fs::File;
 use std::io;
@@ -82,7 +83,10 @@ pub(crate) fn serve(
     let drains = Arc::clone(&is_draining);
     let heard = control.hear_drain(move || drains.notify_one());
     heard.map_err(|error| failed("hear the keeper", &error))?;
-    let server = Arc::new(Server::new(handler, bundle.http));
+    let log = bundle.http.access_log.map(AccessLog::start).transpose();
+    let log = log.map_err(|error| failed("write the access log", &error))?;
+    let writer = log.as_ref().map(|(log, _)| Arc::clone(log));
+    let server = Arc::new(Server::new(handler, bundle.http, writer));
     let acceptor = tls
         .map(|(tls, keeper)| tls::acceptor(tls, keeper))
         .transpose();
@@ -106,6 +110,9 @@ pub(crate) fn serve(
         io::Result::Ok(())
     });
     served.map_err(|error| failed("serve", &error))?;
+    if let Some((log, end)) = log {
+        log.end(&end);
+    }
     spares.end();
     Ok(End::Exited(0))
 }

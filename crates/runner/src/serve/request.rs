@@ -1,26 +1,39 @@
 //! One request: what a guest is not asked, and what is answered in its place.
 
 use super::body::{AnswerBody, RequestBody};
-use super::log::{Line, Visit};
+use super::log::{AccessLog, Line, Visit};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lighter_types::http::HttpSettings;
 use lighter_wasm::{Fault, Handler};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Answers requests.
 pub(super) struct Server {
     handler: Handler,
     settings: HttpSettings,
+    log: Option<Arc<AccessLog>>,
 }
 
 impl Server {
-    pub(super) fn new(handler: Handler, settings: HttpSettings) -> Self {
-        Self { handler, settings }
+    pub(super) fn new(
+        handler: Handler,
+        settings: HttpSettings,
+        log: Option<Arc<AccessLog>>,
+    ) -> Self {
+        Self {
+            handler,
+            settings,
+            log,
+        }
     }
 
     pub(super) fn settings(&self) -> &HttpSettings {
@@ -39,8 +52,8 @@ impl Server {
         scheme: Scheme,
         peer: SocketAddr,
     ) -> Result<Response<AnswerBody>, Infallible> {
-        let log = self.settings.access_log;
-        let visit = log.map(|format| Visit::begin(format, &request, peer));
+        let log = self.log.as_ref();
+        let visit = log.map(|log| Visit::begin(log, &request, peer));
         let mut response = self.respond(request, scheme).await;
         if let Some(mut visit) = visit {
             visit.answered(response.status());
@@ -51,14 +64,31 @@ impl Server {
 
     async fn respond(&self, request: Request<Incoming>, scheme: Scheme) -> Response<AnswerBody> {
         let line = Line::of(&request);
+        let is_head = request.method() == Method::HEAD;
         let request = match self.admit(request, scheme) {
             Ok(request) => request,
             Err((status, reason)) => return refusal(status, reason),
         };
-        let late = line.clone();
-        let failed = move |fault: Fault| late.tell(None, &fault);
+        let too_long = request.body().too_long();
+        let (late, is_long) = (line.clone(), too_long.clone());
+        let failed = move |fault: Fault| {
+            if is_set(is_long.as_deref()) {
+                late.tell_too_long(None);
+            } else {
+                late.tell(None, &fault);
+            }
+        };
         match self.handler.handle(request, failed).await {
+            // Who asks for a head gets no body, and the guest does not know.
+            Ok(response) if is_head => response.map(|body| {
+                tokio::spawn(drain(body));
+                AnswerBody::none()
+            }),
             Ok(response) => response.map(AnswerBody::of_guest),
+            Err(_) if is_set(too_long.as_deref()) => {
+                line.tell_too_long(Some(StatusCode::PAYLOAD_TOO_LARGE));
+                refusal(StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG)
+            }
             Err(fault) => {
                 let (status, reason) = words(&fault);
                 line.tell(Some(status), &fault);
@@ -80,6 +110,12 @@ impl Server {
         if head.method == Method::CONNECT {
             return Err((StatusCode::NOT_IMPLEMENTED, "tunnels are not made here\n"));
         }
+        if head_bytes(&head) > usize::try_from(self.settings.head_bytes).unwrap_or(usize::MAX) {
+            return Err((
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the request's head is too long\n",
+            ));
+        }
         let mut hosts = head.headers.get_all(HOST).iter();
         let (host, another) = (hosts.next(), hosts.next());
         if another.is_some() {
@@ -100,15 +136,9 @@ impl Server {
             .map_err(|_| (StatusCode::BAD_REQUEST, "the request's target is none\n"))?;
         let most = self.settings.body_bytes;
         if most.is_some_and(|most| body.size_hint().lower() > most) {
-            return Err((
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the request's body is too long\n",
-            ));
+            return Err((StatusCode::PAYLOAD_TOO_LARGE, TOO_LONG));
         }
-        let body = RequestBody {
-            body,
-            left_bytes: most,
-        };
+        let body = RequestBody::new(body, most);
         Ok(Request::from_parts(head, body))
     }
 }
@@ -127,6 +157,30 @@ fn words(fault: &Fault) -> (StatusCode, &'static str) {
             "there is no room for the request\n",
         ),
     }
+}
+
+const TOO_LONG: &str = "the request's body is too long\n";
+
+fn is_set(flag: Option<&AtomicBool>) -> bool {
+    flag.is_some_and(|flag| flag.load(Ordering::Acquire))
+}
+
+/// How long a head is, in bytes, as HTTP/1.1 writes it.
+fn head_bytes(head: &Parts) -> usize {
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(1, |target| target.as_str().len());
+    let fields = head.headers.iter();
+    let fields: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    head.method.as_str().len() + target + fields + 14
+}
+
+/// Takes what a guest writes for nobody.
+async fn drain(mut body: lighter_wasm::Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 fn refusal(status: StatusCode, reason: &'static str) -> Response<AnswerBody> {

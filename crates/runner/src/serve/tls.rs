@@ -8,16 +8,15 @@ use rustls::{Error, ServerConfig, SignatureAlgorithm, SignatureScheme};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio_rustls::TlsAcceptor;
 
 /// The longest signature, in bytes: that of RSA with 8192 bits.
 const SIGNATURE_BYTES: usize = 1024;
 
-/// What accepts connections over TLS.
+/// By what connections over TLS are accepted.
 ///
 /// # Errors
 /// The provider of cryptography is not what it was compiled to be.
-pub(super) fn acceptor(tls: &ServerTls, keeper: File) -> Result<TlsAcceptor, Error> {
+pub(super) fn acceptor(tls: &ServerTls, keeper: File) -> Result<Arc<ServerConfig>, Error> {
     let key = RemoteKey {
         keeper: Arc::new(Mutex::new(keeper)),
         schemes: tls
@@ -42,7 +41,7 @@ pub(super) fn acceptor(tls: &ServerTls, keeper: File) -> Result<TlsAcceptor, Err
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Who comes again needs no signature.
     config.ticketer = ring::Ticketer::new()?;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 #[derive(Clone, Debug)]

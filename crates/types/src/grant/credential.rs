@@ -58,7 +58,7 @@ impl FromStr for CredentialGrant {
                 .and_then(|(field, rest)| Some((field, parse_source(rest)?)))
                 .ok_or_else(|| FORM.malformed(&shown))?,
         };
-        let host = HostName::parse(host).map_err(|reason| FORM.wrong(&shown, reason))?;
+        let host = parse_host(host).map_err(|reason| FORM.wrong(&shown, reason))?;
         let field = field.to_ascii_lowercase();
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -75,6 +75,27 @@ impl FromStr for CredentialGrant {
             source,
         })
     }
+}
+
+/// A name, and nothing around it.
+fn parse_host(text: &str) -> Result<HostName, String> {
+    if text.contains('*') {
+        return Err("a credential is for one host, by its name".to_owned());
+    }
+    if text.contains("://") {
+        return Err(
+            "a credential is for a host, without a scheme: it is sent over TLS only".to_owned(),
+        );
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return Err(format!(
+            "a credential is for a host on all its ports: {host}"
+        ));
+    }
+    HostName::parse(text)
 }
 
 fn parse_source(text: &str) -> Option<SecretSource> {
@@ -137,7 +158,9 @@ mod tests {
 
     #[test]
     fn patterns_and_framing_fields_are_refused() {
-        assert!(error("*.test=env:T").contains("before the first dot"));
+        assert!(error("*.test=env:T").contains("for one host"));
+        assert!(error("https://api.test=env:T").contains("without a scheme"));
+        assert!(error("api.test:443=env:T").contains("on all its ports: api.test"));
         assert!(error("api.test=host:env:T").contains("carries no credential"));
         assert!(error("api.test=a b:env:T").contains("no name of an HTTP header"));
         assert!(error("api.test=file:").contains("expected"));

@@ -171,6 +171,9 @@ impl FromStr for NetGrant {
             )));
         }
         let (host_text, port) = split_port(rest).map_err(wrong)?;
+        if port.is_some_and(|port| port.contains('/')) {
+            return Err(wrong("a grant has no path".to_owned()));
+        }
         let ports = match port {
             None => scheme
                 .and_then(NetScheme::default_port)

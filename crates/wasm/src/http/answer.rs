@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot::{Receiver, error::TryRecvError};
 use wasmtime_wasi_http::WasiBody;
@@ -19,8 +20,34 @@ pub(super) type GuestBody = WasiBody;
 /// A response, or the error that the guest answers with.
 pub(super) type Answer = Result<http::Response<WasiBody>, String>;
 
-/// The body of a response.
-pub struct Body(WasiBody);
+/// The body of a response, and whether its guest has failed: what ends then is not whole, although it looks so.
+pub struct Body {
+    content: WasiBody,
+    cut: Arc<AtomicBool>,
+}
+
+/// Notes that a guest has failed, unless it is told that it has not. It goes before the guest's store does, with which
+/// the body ends.
+pub(super) struct Unfinished(Option<Arc<AtomicBool>>);
+
+impl Unfinished {
+    pub(super) fn new(cut: Arc<AtomicBool>) -> Self {
+        Self(Some(cut))
+    }
+
+    /// The guest has done all that it had to.
+    pub(super) fn finish(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(cut) = &self.0 {
+            cut.store(true, Ordering::Release);
+        }
+    }
+}
 
 /// Why a body is not whole.
 #[derive(Debug)]
@@ -68,16 +95,21 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(context);
-        frame.map_err(|error| BodyError::Broken(error.to_string()))
+        match Pin::new(&mut self.content).poll_frame(context) {
+            Poll::Ready(None) if self.cut.load(Ordering::Acquire) => {
+                let reason = "the program failed before its end".to_owned();
+                Poll::Ready(Some(Err(BodyError::Broken(reason))))
+            }
+            frame => frame.map_err(|error| BodyError::Broken(error.to_string())),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.content.size_hint()
     }
 }
 
@@ -127,6 +159,7 @@ impl Future for Work {
 pub(super) async fn first(
     mut work: Work,
     mut answer: Receiver<Answer>,
+    cut: Arc<AtomicBool>,
     failed: impl FnOnce(Fault) + Send + 'static,
 ) -> Result<http::Response<Body>, Fault> {
     let (answer, end) = poll_fn(|context| {
@@ -155,7 +188,7 @@ pub(super) async fn first(
                 })),
             }
             match answer {
-                Ok(response) => Ok(response.map(Body)),
+                Ok(response) => Ok(response.map(|content| Body { content, cut })),
                 Err(error) => Err(Fault::NoAnswer { error: Some(error) }),
             }
         }

@@ -1,12 +1,13 @@
 //! Instances of the component: each answers so many requests, one after the other.
 
-use super::answer::{Answer, GuestBody};
+use super::answer::{Answer, GuestBody, Unfinished};
 use super::{Fault, State};
 use crate::component::entry::Version;
 use crate::component::template::Template;
 use lighter_types::runner_protocol::Failure;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot::Sender;
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, Trap, WasmBacktrace};
@@ -79,6 +80,7 @@ impl Instances {
         &self,
         request: http::Request<GuestBody>,
         answer: Sender<Answer>,
+        cut: Arc<AtomicBool>,
     ) -> Result<(), Fault> {
         let idle = self.idle().pop();
         let mut live = match idle {
@@ -86,14 +88,17 @@ impl Instances {
             None => self.make().await?,
         };
         live.left -= 1;
+        let unfinished = Unfinished::new(cut);
         let worked = match &live.exports {
             Exports::P2(proxy) => by_p2(&mut live.store, proxy, request, answer).await,
             Exports::P3(service) => by_p3(&mut live.store, service, request, answer).await,
         };
-        match worked {
-            Ok(()) if live.left > 0 => self.idle().push(live),
-            Ok(()) => {}
-            Err(error) => return Err(fault(&live.store, &error)),
+        if let Err(error) = worked {
+            return Err(fault(&live.store, &error));
+        }
+        unfinished.finish();
+        if live.left > 0 {
+            self.idle().push(live);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use lighter_types::bundle::Bundle;
 use lighter_types::http::HttpSettings;
 use lighter_types::runner_protocol::{End, Failure};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Component;
@@ -159,17 +160,19 @@ impl Handler {
             });
         };
         let (sender, answer) = oneshot::channel();
+        let cut = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&cut);
         let instances = Arc::clone(&self.instances);
         let request = request.map(answer::guest_body);
         let limit = self.settings.total_time;
         let work = async move {
-            let worked = tokio::time::timeout(limit, instances.work(request, sender)).await;
+            let worked = tokio::time::timeout(limit, instances.work(request, sender, noted)).await;
             drop(place);
             worked.unwrap_or(Err(Fault::Late { limit }))
         };
         let work = Work::new(work, &self.watch);
         let limit = self.settings.first_byte_time;
-        match tokio::time::timeout(limit, answer::first(work, answer, failed)).await {
+        match tokio::time::timeout(limit, answer::first(work, answer, cut, failed)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::Late { limit }),
         }

@@ -15,14 +15,18 @@ use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// What of one body is kept for who is slow to take it, in bytes.
 const STREAM_BYTES: u32 = 256 << 10;
 /// The same for all bodies together.
 const LINK_BYTES: u32 = 64 << 20;
+/// How much later than a request itself it is known here that nothing came of it.
+const SLACK: Duration = Duration::from_millis(500);
 /// The longest frame, in bytes.
 const FRAME_BYTES: u32 = 64 << 10;
 /// The longest head of an answer, in bytes: more than is taken from outside.
@@ -95,13 +99,19 @@ impl Outgoing {
             first_byte: options.first_byte_timeout.unwrap_or(waits.first_byte),
             between_bytes: options.between_bytes_timeout.unwrap_or(waits.between_bytes),
         };
+        let longest = waits.connect.saturating_add(waits.first_byte);
         let waits = HeaderValue::try_from(waits.to_text()).map_err(|error| internal(&error))?;
         request.headers_mut().insert(Waits::FIELD, waits);
         // The authority says it, and that is what counts.
         request.headers_mut().remove(http::header::HOST);
         *request.version_mut() = http::Version::HTTP_2;
         let mut link = self.link().await?;
-        let answer = link.send_request(request).await.map_err(fault)?;
+        // Also for a place among those that are sent.
+        let longest = longest.saturating_add(SLACK);
+        let answer = timeout(longest, link.send_request(request)).await;
+        let answer = answer
+            .map_err(|_| Error::ConnectionTimeout)?
+            .map_err(fault)?;
         Ok(answer.map(|body| AnswerBody(body).boxed_unsync()))
     }
 }
