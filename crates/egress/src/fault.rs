@@ -39,6 +39,13 @@ impl Error for BodyBroken {}
 pub(crate) fn is_unseen(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
+        // It had no connection any more, before it was sent.
+        if error
+            .downcast_ref()
+            .is_some_and(|error: &hyper::Error| error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             let is_end = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
             return error.is_remote() && (is_end || error.reason() == Some(Reason::REFUSED_STREAM));

@@ -6,8 +6,7 @@ use crate::body::{AnswerBody, RequestBody};
 use crate::connect::Connector;
 use crate::fault::{self, reset};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Request, Response};
-use http_body::Body;
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Builder, Client};
@@ -84,7 +83,13 @@ impl Sender {
             Transport::Http if is_grpc(&head) => &self.http2,
             _ => &self.any,
         };
-        if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
+        // What mostly has no body, and may have one.
+        let wait = match head.method {
+            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS => BEGINNING_TIME,
+            _ => Duration::ZERO,
+        };
+        let body = RequestBody::new(body, wait).await;
+        if !body.is_empty() && !head.headers.contains_key(CONTENT_LENGTH) {
             // Who sends a body says so, by whatever method; HTTP/2 has no such field, and leaves it out.
             let chunked = HeaderValue::from_static("chunked");
             head.headers.insert(TRANSFER_ENCODING, chunked);
@@ -104,30 +109,39 @@ impl Sender {
 }
 
 /// Sends a request, again where its server has not looked at it, which ends connections as it likes (RFC 9113, sections
-/// 6.8 and 8.7). One with a body is sent once.
+/// 6.8 and 8.7), and nothing of its body was taken.
 async fn persist(
     client: &Client<Connector, RequestBody>,
     head: http::request::Parts,
-    body: Incoming,
+    body: RequestBody,
     waits: Waits,
 ) -> Result<Response<Incoming>, RequestError> {
-    let again = body.is_end_stream().then(|| head.clone());
-    let mut request = Request::from_parts(head, RequestBody::Incoming(body));
-    for _ in 0..MOST_AGAIN {
+    let mut broken = 0;
+    for attempt in 0..MOST_AGAIN {
+        if attempt > 0 {
+            // The connection that is about to end may still be handed out.
+            sleep(Duration::from_millis(1 << attempt.min(6))).await;
+        }
+        let request = Request::from_parts(head.clone(), body.clone());
         match wait(client, request, waits).await {
-            Err(Unanswered::Unseen) => {}
+            Err(Unanswered::Unseen) if !body.is_begun() => {}
+            // What is only asked for may be asked for again (RFC 9110, section 9.2.2).
+            Err(Unanswered::Failed(
+                RequestError::ConnectionTerminated | RequestError::Incomplete,
+            )) if head.method.is_safe() && !body.is_begun() && broken < MOST_BROKEN => broken += 1,
             answer => return answer.map_err(Unanswered::error),
         }
-        let Some(head) = &again else {
-            break;
-        };
-        request = Request::from_parts(head.clone(), RequestBody::Empty);
     }
     Err(RequestError::ConnectionTerminated)
 }
 
+/// How often it is sent again because its connection broke.
+const MOST_BROKEN: u32 = 4;
+
+/// How long the beginning of a body is waited for that is mostly none.
+const BEGINNING_TIME: Duration = Duration::from_millis(20);
 /// How often a request is sent, at most.
-const MOST_AGAIN: u32 = 16;
+const MOST_AGAIN: u32 = 24;
 
 /// Why there is no answer.
 enum Unanswered {

@@ -53,7 +53,7 @@ impl Nginx {
         let text = format!(
             "daemon off; master_process off; pid pid; error_log stderr crit;\n\
              events {{ worker_connections 512; }}\n\
-             http {{\n access_log off; client_body_temp_path body; proxy_temp_path proxy;\n \
+             http {{\n access_log off; keepalive_requests 20; client_body_temp_path body; proxy_temp_path proxy;\n \
              fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n \
              client_max_body_size 64m; root {};\n{servers}}}\n",
             files.display()

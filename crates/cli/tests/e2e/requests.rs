@@ -679,3 +679,96 @@ fn what_requests_are_given_is_explained() {
         outcome.describe()
     );
 }
+
+#[test]
+fn connection_that_its_server_ends_loses_no_request() {
+    let site = Site::start();
+    // nginx ends each after twenty requests, those that come meanwhile unseen.
+    for port in [site.nginx.http, site.nginx.https[0]] {
+        let scheme = if port == site.nginx.http {
+            "http"
+        } else {
+            "https"
+        };
+        let url = format!("{scheme}://127.0.0.1:{port}/");
+        let flags = ["--allow-net", url.trim_end_matches('/')];
+        let outcome = site.run(programs::requests(), &flags, &["at-once", "60", &url]);
+        assert_eq!(
+            outcome.stdout_text(),
+            "{\"200\": 60}\n",
+            "{}",
+            outcome.describe()
+        );
+    }
+}
+
+#[test]
+fn flood_of_small_pieces_harms_no_other_request() {
+    let workspace = workspace();
+    let pieces: &'static [u8] = b"1\r\nx\r\n".repeat(4096).leak();
+    let flood = move |mut stream: TcpStream| {
+        thread::spawn(move || while stream.write_all(pieces).is_ok() {});
+    };
+    let hostile = raw(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+        flood,
+    );
+    let slow = raw(b"", |mut stream| {
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(3));
+            // Whoever asked may be gone.
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+        });
+    });
+    let [hostile, slow] = [hostile, slow].map(|port| format!("http://127.0.0.1:{port}/"));
+    let grants = [&hostile, &slow].map(|url| url.trim_end_matches('/'));
+    let flags = ["--allow-net", grants[0], "--allow-net", grants[1]];
+    let outcome = run(&workspace, &flags, &["beside", &hostile, "8", &slow]);
+    assert_eq!(outcome.stdout_text(), "200\nok", "{}", outcome.describe());
+}
+
+#[test]
+fn body_is_sent_by_whatever_method_and_trace_is_not() {
+    let workspace = workspace();
+    let listener = TcpListener::bind((LOOPBACK, 0)).expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody comes");
+        let mut seen = Vec::new();
+        let mut bytes = [0; 4096];
+        while !seen.ends_with(b"0\r\n\r\n") {
+            let length = stream.read(&mut bytes).expect("it sends");
+            assert!(length > 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend(&bytes[..length]);
+        }
+        stream
+            .write_all(b"HTTP/1.1 204 None\r\n\r\n")
+            .expect("it takes it");
+        String::from_utf8_lossy(&seen).into_owned()
+    });
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(
+        granted(&workspace, &url, &["send", "GET", &url, "a body"]),
+        "204\n"
+    );
+    let seen = server.join().expect("it does not panic");
+    assert!(
+        seen.contains("transfer-encoding: chunked") && seen.contains("a body"),
+        "{seen}"
+    );
+    let trace = granted(&workspace, &url, &["send", "TRACE", &url, ""]);
+    assert_eq!(trace, "ErrorCode::HttpRequestMethodInvalid\n");
+    // Browsers' gRPC is HTTP/1.1.
+    let url = format!(
+        "http://127.0.0.1:{}/",
+        raw(b"HTTP/1.1 204 None\r\n\r\n", drop)
+    );
+    let words = [
+        "send",
+        "POST",
+        &url,
+        "x",
+        "content-type:application/grpc-web+proto",
+    ];
+    assert_eq!(granted(&workspace, &url, &words), "204\n");
+}

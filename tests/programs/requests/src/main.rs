@@ -10,6 +10,7 @@
 //!     at-once COUNT URL            the same, all at once
 //!     waits CONNECT FIRST BETWEEN URL   GET, with these times, in milliseconds
 //!     stream COUNT URL             POST of so many bytes; prints how many came back
+//!     beside OTHER COUNT URL       GET, while so many are open of which nothing is read
 //!     drop COUNT URL               begins so many, and reads no answer of them
 
 use std::collections::BTreeMap;
@@ -93,6 +94,13 @@ fn main() {
                 drop(begin(&Wish::new("GET", url)).unwrap());
             }
             println!("dropped");
+        }
+        ["beside", other, count, url] => {
+            let others: Vec<_> = (0..count.parse().unwrap())
+                .map(|_| begin(&Wish::new("GET", other)).unwrap())
+                .collect();
+            print(&Wish::new("GET", url), false);
+            drop(others);
         }
         _ => panic!("unknown words: {words:?}"),
     }
