@@ -135,7 +135,8 @@ fn streams_that_are_reset_a_moment_later_end_their_connection() {
 fn who_gives_few_requests_up_is_served_on() {
     let server = Server::start(&programs::http(), &[]);
     let mut stream = connect(&server);
-    for number in 0..50 {
+    // Fewer than the library lets come and go unseen (20), should the server be slow to look.
+    for number in 0..15 {
         stream
             .write_all(&get(stream_of(number), "/sleep?60000"))
             .expect("it listens");
@@ -145,7 +146,7 @@ fn who_gives_few_requests_up_is_served_on() {
             .expect("it listens");
     }
     stream
-        .write_all(&get(stream_of(50), "/hello"))
+        .write_all(&get(stream_of(15), "/hello"))
         .expect("it listens");
     let deadline = Instant::now() + Duration::from_secs(30);
     let (mut all, mut bytes) = (Vec::<u8>::new(), [0; 4096]);
