@@ -50,7 +50,10 @@ impl Tls {
         let name =
             ServerName::try_from(name).map_err(|_| Fault::Other(RequestError::UriInvalid))?;
         let config = self.config.get_or_init(|| config(&self.authorities).ok());
-        let config = config.clone().ok_or(Fault::Other(RequestError::Internal))?;
+        // A system may know no authority, and the user have named none.
+        let nobody =
+            || Fault::Certificate("nobody is believed who could have signed it".to_owned());
+        let config = config.clone().ok_or_else(nobody)?;
         let connector = TlsConnector::from(config);
         connector
             .connect(name, stream)
@@ -102,7 +105,7 @@ impl ServerCertVerifier for Verifier {
             .inner
             .verify_server_cert(certificate, between, name, ocsp, now)
         {
-            // That is said of one that is valid now.
+            // That is said of one that is valid now: its times are looked at before what it is for.
             Err(error) if is_authority(&error) && self.believed.contains(certificate) => {
                 let parsed = EndEntityCert::try_from(certificate)
                     .map_err(|_| CertificateError::BadEncoding)?;
