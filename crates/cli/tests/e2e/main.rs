@@ -35,6 +35,7 @@ mod programs;
 mod requests;
 mod robust;
 mod run;
+mod sending;
 mod start;
 mod surprises;
 mod terminal;
